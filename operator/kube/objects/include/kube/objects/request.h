@@ -1,0 +1,60 @@
+// Requests to the API server as values (sans I/O): reconcilers return them, the client sends them.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rollback::kube {
+
+// Group, version, plural name and kind of a resource. Static tables: nothing is discovered at run time.
+struct Resource {
+  std::string group;    // "" is the core group
+  std::string version;  // "v1"
+  std::string plural;   // "deployments"
+  std::string kind;     // "Deployment"
+  bool namespaced = true;
+
+  std::string apiVersion() const { return group.empty() ? version : group + "/" + version; }
+};
+
+namespace resources {
+extern const Resource kPods, kConfigMaps, kNamespaces, kServices, kServiceAccounts, kPersistentVolumeClaims, kEvents, kLeases, kJobs,
+    kDeployments, kStatefulSets, kSelfSubjectAccessReviews;
+}  // namespace resources
+
+enum class Verb { Get, List, Watch, Create, Update, Patch, Delete };
+enum class PatchType { Json, Merge, StrategicMerge, Apply };
+
+struct Request {
+  Verb verb = Verb::Get;
+  Resource resource;
+  std::string namespace_;
+  std::string name;
+  std::string subresource;                                     // "status", "scale", "log"
+  std::vector<std::pair<std::string, std::string>> query;      // unencoded
+  std::string body;                                            // JSON
+  PatchType patchType = PatchType::Merge;
+  // The ServiceAccount of `namespace_` this is sent as (Impersonate-User), empty: as ourselves.
+  std::string asServiceAccount;
+
+  bool mutates() const { return verb != Verb::Get && verb != Verb::List && verb != Verb::Watch; }
+  // "/apis/apps/v1/namespaces/demo/deployments/shop/scale?dryRun=All", percent-encoded.
+  std::string target() const;
+  // GET, POST, PUT, PATCH, DELETE.
+  const char* method() const;
+  // "PATCH deployments/scale demo/shop": for messages and logs.
+  std::string describe() const;
+};
+
+Request get(const Resource& resource, std::string namespace_, std::string name);
+Request list(const Resource& resource, std::string namespace_, std::string labelSelector = "");
+Request create(const Resource& resource, std::string namespace_, std::string body);
+// Replaces the status subresource; `body` carries metadata.resourceVersion, so that a stale write is a Conflict.
+Request updateStatus(const Resource& resource, std::string namespace_, std::string name, std::string body);
+Request patch(const Resource& resource, std::string namespace_, std::string name, PatchType type, std::string body);
+// Aimed: only the object with that uid (and resourceVersion, unless empty); propagation Background.
+Request remove(const Resource& resource, std::string namespace_, std::string name, const std::string& uid,
+               const std::string& resourceVersion);
+
+}  // namespace rollback::kube

@@ -1,0 +1,95 @@
+// Built-in objects as far as this operator reads them, and their decoders. A decoder takes the JSON of one object and
+// fails with Protocol if it is not that kind of object; unknown members are ignored, absent ones keep their default.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "kube/objects/meta.h"
+
+namespace rollback::kube {
+
+// One entry of env, as the workload wrote it: `source` is the JSON of its valueFrom, verbatim ("" for a literal).
+struct EnvVar {
+  std::string name;
+  bool literal = false;
+  std::string valueFrom;  // {"secretKeyRef":{"name":"…","key":"…"}}
+};
+
+struct Container {
+  std::string name, image;
+  std::vector<EnvVar> env;
+};
+
+// A Deployment or StatefulSet.
+struct Workload {
+  std::string kind;  // Deployment, StatefulSet
+  ObjectMeta meta;
+  int replicas = 1;  // spec.replicas, defaulted
+  bool paused = false;
+  std::map<std::string, std::string> selector;  // matchLabels
+  std::vector<Container> containers, initContainers;
+  std::vector<std::string> imagePullSecrets;
+  std::string serviceAccountName;
+  std::map<std::string, std::string> nodeSelector;
+  std::vector<std::string> claimNames;             // volumes of the pod template
+  std::string whenScaled;                          // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
+  std::vector<std::string> volumeClaimTemplates;   // StatefulSet
+  std::int64_t observedGeneration = 0;
+  int statusReplicas = 0, readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
+
+  const Container* container(const std::string& name) const;
+  // Every replica runs the present template and is ready: status is current and updated = ready = replicas.
+  bool rolledOut() const;
+};
+
+struct ContainerStatus {
+  std::string name, image, imageID;
+  bool ready = false;
+  int restartCount = 0;
+  std::string waitingReason, waitingMessage;
+  bool terminated = false;
+  int exitCode = 0;
+  std::string terminatedReason, terminationMessage, finishedAt;
+};
+
+struct Pod {
+  ObjectMeta meta;
+  std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
+  std::string reason, message, podIP, nodeName;
+  bool ready = false;           // condition Ready
+  std::string readySince;       // its lastTransitionTime
+  std::string unschedulable;    // message of PodScheduled=False, empty otherwise
+  std::vector<ContainerStatus> containers, initContainers;
+
+  bool ended() const { return phase == "Succeeded" || phase == "Failed"; }
+};
+
+struct Job {
+  ObjectMeta meta;
+  bool suspended = false;
+  int active = 0, succeeded = 0, failed = 0, terminating = 0;
+  bool complete = false;            // condition Complete
+  bool failedCondition = false;     // condition Failed
+  std::string failedReason, failedMessage;
+
+  bool ended() const { return complete || failedCondition; }
+};
+
+struct ConfigMap {
+  ObjectMeta meta;
+  std::map<std::string, std::string> data;
+  bool immutable = false;
+};
+
+Result<Workload> decodeWorkload(std::string_view json);
+Result<Pod> decodePod(std::string_view json);
+Result<Job> decodeJob(std::string_view json);
+Result<ConfigMap> decodeConfigMap(std::string_view json);
+Result<ObjectMeta> decodeMeta(std::string_view json);
+
+}  // namespace rollback::kube
