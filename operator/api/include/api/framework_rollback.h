@@ -1,0 +1,127 @@
+// FrameworkRollback: the wish (spec, immutable but for suspend and abort) and its record (status, the journal).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/framework.h"
+#include "base/result.h"
+#include "kube/objects/meta.h"
+
+namespace rollback::api {
+
+struct RollbackTarget {  // exactly one of version, backupRef, backupPath, lastKnownGood; version may come with a backup
+  std::string version, backupName, backupPath;
+  bool lastKnownGood = false;
+};
+
+struct FrameworkRollbackSpec {
+  std::string frameworkName;
+  std::string reason = "Manual";  // FailedUpgrade | ServiceFailure | DataCorruption | ConfigurationError | Manual
+  std::string message;
+  std::string fromVersion;
+  RollbackTarget to;
+  std::vector<std::string> scope;  // Version, Databases; empty: by the schema check
+  std::string mode = "Execute";    // Execute | Plan
+  int soakSeconds = 0;             // spec.verification.soakSeconds
+  std::string keepPreviousFor = "24h";
+  std::string validUntil;          // RFC 3339
+  int timeoutSeconds = 3600;       // Lock to Verify; Revert has as long again
+  bool acceptUnknownSpace = false; // spec.accept.unknownSpace: stage although the server's free space is unknown
+  bool acceptUnknownKeys = false;  // spec.accept.unknownKeys
+  bool suspend = false;
+  bool abort = false;
+};
+
+enum class Phase { Pending, Planning, Planned, Preparing, Switching, Verifying, Succeeded, Reverting, Reverted, Failed, Aborted, Skipped };
+const char* toString(Phase phase);
+std::optional<Phase> parsePhase(std::string_view text);
+bool isEnding(Phase phase);
+
+struct StepProgress {
+  std::int64_t done = 0, total = 0;
+  std::string unit;
+};
+
+// One line of the journal. It is written before the act it announces, and updated after it.
+struct StepRecord {
+  std::string name;   // Plan, Lock, VerifyBackup, Stage, StartTarget, ArmSwitch, Quiesce, SetImage, Switch, Resume, Verify, Close, Revert…
+  std::string store;  // empty: the whole framework
+  std::string state;  // Pending, Running, Succeeded, Failed
+  int attempt = 0;
+  std::string jobName, jobUid, token;
+  std::string startedAt, completedAt;
+  std::optional<StepProgress> progress;
+  std::string message;
+};
+
+struct PlannedStore {
+  std::string name;
+  std::string action;  // Restore | Keep
+  std::string reason;  // why
+  std::string database, systemIdentifier;
+  std::uint32_t liveOid = 0;
+  std::int64_t liveBytes = 0, requiredBytes = 0;
+  SchemaLevel liveSchema, targetSchema;
+  std::string stageName, prevName, revertedName;
+  std::uint32_t stageOid = 0;  // known after Stage
+};
+
+struct PlannedBackup {
+  std::string name, path, digest, version, createdAt;
+};
+
+struct RollbackPlan {
+  std::string digest;
+  std::optional<PlannedBackup> backup;
+  std::vector<std::pair<std::string, std::string>> images;  // component → target image
+  std::vector<PlannedStore> stores;
+  std::vector<std::string> steps;
+  std::string dataLoss;        // what will be lost, in words
+  std::string frozenClass;     // JSON of the class spec this rollback works with
+};
+
+struct Downtime {
+  std::string startedAt, endedAt;
+  std::int64_t milliseconds = 0;
+};
+
+struct PreviousCopy {
+  std::string store, name, until, version;
+};
+
+struct FrameworkRollbackStatus {
+  std::int64_t observedGeneration = 0;
+  std::optional<Phase> phase;
+  std::string reason;  // CamelCase, why the phase
+  std::string step, progress;
+  std::string fromVersion, toVersion;
+  std::vector<std::pair<std::string, std::string>> fromImages;
+  std::optional<RollbackPlan> plan;
+  std::vector<StepRecord> steps;
+  std::optional<Downtime> downtime;
+  std::string applicationVersion;
+  bool applicationHealthy = false;
+  std::vector<PreviousCopy> previous;
+  std::string startedAt, completedAt;
+  std::string deadline;        // RFC 3339, set at Lock
+  std::string revertDeadline;  // set at the first Revert step
+  std::string lockToken;
+  std::string message;
+  std::vector<kube::Condition> conditions;
+};
+
+struct FrameworkRollback {
+  kube::ObjectMeta meta;
+  FrameworkRollbackSpec spec;
+  FrameworkRollbackStatus status;
+  std::string specDigest;  // hex SHA-256 of the spec: defaults dropped, suspend and abort left out
+};
+
+Result<FrameworkRollback> decodeFrameworkRollback(std::string_view json);
+std::string encodeFrameworkRollbackStatus(const FrameworkRollback& rollback);
+
+}  // namespace rollback::api

@@ -1,0 +1,35 @@
+// The resources of group rollback.pa-ecosystem.io/v1alpha1 and the names other code shares: labels, annotations, finalizers.
+#pragma once
+
+#include "kube/objects/request.h"
+
+namespace rollback::api {
+
+inline constexpr const char* kGroup = "rollback.pa-ecosystem.io";
+inline constexpr const char* kVersion = "v1alpha1";
+
+extern const kube::Resource kFrameworkClasses, kFrameworks, kBackupRepositories, kFrameworkBackups, kFrameworkRollbacks;
+
+// The ServiceAccount of a user's namespace that everything there is done as.
+inline constexpr const char* kRunner = "rollback-runner";
+inline constexpr const char* kFieldManager = "framework-rollback-operator";
+
+// Labels on every Job, pod and ConfigMap we create.
+inline constexpr const char* kLabelFramework = "rollback.pa-ecosystem.io/framework";
+inline constexpr const char* kLabelOwnerUid = "rollback.pa-ecosystem.io/owner-uid";  // uid of the rollback, backup or framework
+inline constexpr const char* kLabelOwnerKind = "rollback.pa-ecosystem.io/owner-kind";
+inline constexpr const char* kLabelOwnerName = "rollback.pa-ecosystem.io/owner-name";
+inline constexpr const char* kLabelStep = "rollback.pa-ecosystem.io/step";
+inline constexpr const char* kLabelStore = "rollback.pa-ecosystem.io/store";
+inline constexpr const char* kLabelEffect = "rollback.pa-ecosystem.io/effect";  // read | write
+inline constexpr const char* kLabelManagedBy = "app.kubernetes.io/managed-by";
+
+inline constexpr const char* kAnnotationTask = "rollback.pa-ecosystem.io/task";
+inline constexpr const char* kAnnotationGo = "rollback.pa-ecosystem.io/go";
+// On a Framework: an administrator gives up the lock of the rollback with that uid.
+inline constexpr const char* kAnnotationUnlock = "rollback.pa-ecosystem.io/unlock";
+
+inline constexpr const char* kRollbackFinalizer = "rollback.pa-ecosystem.io/rollback";
+inline constexpr const char* kFrameworkFinalizer = "rollback.pa-ecosystem.io/locked";
+
+}  // namespace rollback::api
