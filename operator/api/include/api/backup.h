@@ -52,9 +52,7 @@ struct FrameworkBackupStatus {
   bool unsettled = false;                 // version or schema changed while it was taken: never a target
   std::vector<StoreSchema> schemas;
   std::vector<std::pair<std::string, std::string>> images;  // component → image
-  int attempt = 0;
-  std::string jobName, jobUid, token;     // of the attempt under way
-  std::string step;                       // Backup | Verify
+  std::vector<StepRecord> steps;          // Lock, Backup, Verify, Unlock
   std::string message;
   std::vector<kube::Condition> conditions;
 };

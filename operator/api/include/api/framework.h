@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/journal.h"
 #include "base/result.h"
 #include "kube/objects/meta.h"
 
@@ -134,9 +135,7 @@ struct FrameworkStatus {
   std::vector<KeptCopy> kept;
   std::optional<ActiveRollback> activeRollback;
   std::optional<ActiveBackup> activeBackup;
-  // A read of the schema that is under way: the image set it is for, and its attempt.
-  std::string inspectFor;
-  int inspectAttempt = 0;
+  std::vector<StepRecord> steps;  // Jobs of the framework's own: Inspect (message: the images it is for), Cleanup
   std::vector<kube::Condition> conditions;
 };
 

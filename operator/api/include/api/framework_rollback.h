@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "api/framework.h"
+#include "api/journal.h"
 #include "base/result.h"
 #include "kube/objects/meta.h"
 
@@ -40,23 +41,6 @@ enum class Phase { Pending, Planning, Planned, Preparing, Switching, Verifying, 
 const char* toString(Phase phase);
 std::optional<Phase> parsePhase(std::string_view text);
 bool isEnding(Phase phase);
-
-struct StepProgress {
-  std::int64_t done = 0, total = 0;
-  std::string unit;
-};
-
-// One line of the journal. It is written before the act it announces, and updated after it.
-struct StepRecord {
-  std::string name;   // Plan, Lock, VerifyBackup, Stage, StartTarget, ArmSwitch, Quiesce, SetImage, Switch, Resume, Verify, Close, Revert…
-  std::string store;  // empty: the whole framework
-  std::string state;  // Pending, Running, Succeeded, Failed
-  int attempt = 0;
-  std::string jobName, jobUid, token;
-  std::string startedAt, completedAt;
-  std::optional<StepProgress> progress;
-  std::string message;
-};
 
 struct PlannedStore {
   std::string name;
