@@ -42,7 +42,7 @@ struct Error {
   ErrorCode code = ErrorCode::Internal;
   std::string message;
   int httpStatus = 0;                                // 0: not an HTTP answer
-  std::string reason;                                // Status.reason of the API server, empty if none
+  std::string reason{};                              // Status.reason of the API server, empty if none
   std::optional<std::chrono::seconds> retryAfter{};  // what the server asked for
 };
 

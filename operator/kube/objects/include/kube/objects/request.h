@@ -43,8 +43,11 @@ struct Request {
   std::string target() const;
   // GET, POST, PUT, PATCH, DELETE.
   const char* method() const;
-  // "PATCH deployments/scale demo/shop": for messages and logs.
+  // "PATCH deployments/scale demo/shop", "LIST pods demo", "CREATE jobs demo as ServiceAccount demo/rollback-runner":
+  // for messages and logs; holds no body and no query.
   std::string describe() const;
+  // Why it must not be sent, empty if it may: a delete without a name is a delete of everything, a get without one a list.
+  std::string fault() const;
 };
 
 Request get(const Resource& resource, std::string namespace_, std::string name);

@@ -1,5 +1,6 @@
 // Built-in objects as far as this operator reads them, and their decoders. A decoder takes the JSON of one object and
 // fails with Protocol if it is not that kind of object; unknown members are ignored, absent ones keep their default.
+// The items of a list of built-in objects carry no kind; it is then taken on trust (a Workload's told by its spec).
 #pragma once
 
 #include <map>
