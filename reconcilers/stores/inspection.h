@@ -1,0 +1,97 @@
+// The results the mover's verbs give back (docs/mover.md), as far as a decision needs them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/framework.h"
+#include "base/result.h"
+
+namespace rollback::reconcilers {
+
+struct Blocker {
+  std::string code, message;
+};
+
+struct Inspection {
+  std::string serverVersion, systemIdentifier;
+  std::string liveName;
+  std::uint32_t liveOid = 0;
+  std::int64_t liveBytes = 0;
+  api::SchemaLevel liveSchema;
+  bool spaceKnown = false;
+  std::int64_t spaceRequired = 0, spaceAvailable = 0;
+  std::vector<Blocker> blockers;
+  std::vector<std::pair<std::string, std::int64_t>> tables;  // rows in live
+  struct Session {
+    std::string user, application, address;
+    int count = 0;
+  };
+  std::vector<Session> sessions;
+  struct Key {
+    std::string name, state, reason;
+  };
+  std::vector<Key> keys;
+  struct Backup {
+    bool found = false, complete = false;
+    std::string digest, version, framework, createdAt;
+    std::int64_t sizeBytes = 0;
+    bool unsettled = false;
+    api::SchemaLevel schema;
+    std::string schemaRelation;         // Equal | Subset | Different | Unknown
+    std::vector<std::string> missing;   // names live has and the backup has not
+    std::vector<std::pair<std::string, std::string>> images;
+    std::vector<std::pair<std::string, std::int64_t>> tables;
+  };
+  std::optional<Backup> backup;
+};
+
+struct StageResult {
+  std::uint32_t stageOid = 0, liveOid = 0;
+  std::string systemIdentifier;
+};
+
+struct BackupResult {
+  std::string path, digest, snapshotAt;
+  std::int64_t sizeBytes = 0;
+  bool unsettled = false;
+  api::SchemaLevel schema;
+};
+
+struct CheckResult {
+  struct Health {
+    std::string name, message;
+    bool ok = false;
+  };
+  std::vector<Health> health;
+  api::SchemaLevel schema;
+  struct Invariant {
+    std::string name, value;
+    bool ok = false;
+  };
+  std::vector<Invariant> invariants;
+};
+
+struct SwitchBackResult {
+  std::uint32_t liveOid = 0, revertedOid = 0;
+};
+
+// What `verify` read of a backup: enough to list it in the catalogue.
+struct VerifyResult {
+  std::string digest, version, framework, createdAt;
+  std::int64_t bytes = 0;
+  bool unsettled = false;
+  std::vector<std::pair<std::string, std::string>> images;
+  std::vector<api::StoreSchema> schemas;
+};
+
+Result<Inspection> decodeInspection(const std::string& json);
+Result<StageResult> decodeStageResult(const std::string& json);
+Result<BackupResult> decodeBackupResult(const std::string& json);
+Result<CheckResult> decodeCheckResult(const std::string& json);
+Result<SwitchBackResult> decodeSwitchBackResult(const std::string& json);
+Result<VerifyResult> decodeVerifyResult(const std::string& json);
+
+}  // namespace rollback::reconcilers
