@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Tests of the cluster harness itself: two clusters of tier api side by side, the death of their supervisors, and that
+# nothing is left behind. About 30 seconds; needs root and the Kubernetes binaries (built when missing).
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+cluster=$here/cluster
+export FROLLBACK_STATE=${SELFTEST_STATE:-$(mktemp -d /tmp/frollback-selftest.XXXXXX)}
+unset USE_EXISTING_CLUSTER KUBECONFIG
+
+finish() {
+  local code=$?
+  [ $code = 0 ] || echo "selftest: FAILED (exit code $code); state is kept in $FROLLBACK_STATE" >&2
+  for name in one two; do "$cluster" down $name >/dev/null || true; done
+  [ $code = 0 ] && rm -rf "$FROLLBACK_STATE"
+  exit $code
+}
+trap finish EXIT
+
+given() { echo "--- $*"; }
+fail() { echo "selftest: $*" >&2; exit 1; }
+kubectl() { local name=$1; shift; "$cluster" kubectl "$name" -- "$@"; }
+field() { "$cluster" env "$1" | sed -n "s/^export $2=//p"; }
+
+# within SECONDS COMMAND...: the command succeeds before the deadline.
+within() {
+  local end=$((SECONDS + $1)); shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || fail "not within the deadline: $*"
+    sleep 0.2
+  done
+}
+
+# What a cluster owns on the host: its interface, its cgroups, processes of its folder, mounts of its folder.
+assert_nothing_left() {
+  local number=$1 name=$2
+  [ ! -e "/sys/class/net/frb$number" ] || fail "interface frb$number is left after $name"
+  ! find /sys/fs/cgroup -maxdepth 2 -name "frollback-$number" 2>/dev/null | grep -q . || fail "cgroup frollback-$number is left after $name"
+  ! grep -q "$FROLLBACK_STATE/$name/" /proc/mounts || fail "a mount is left after $name"
+  ! ip route | grep -q "10\.9[678]\.$number\." || fail "a route is left after $name"
+  local process
+  for process in /proc/[0-9]*; do
+    ! tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "$FROLLBACK_STATE/$name/" || fail "process ${process#/proc/} is left after $name"
+  done
+}
+
+given "two clusters started at once, each answers on its own address"
+"$cluster" up one </dev/null | cat & first=$!        # a pipe and no terminal, as under make
+"$cluster" up two </dev/null | cat
+wait $first
+[ "$(field one CLUSTER_SERVER)" != "$(field two CLUSTER_SERVER)" ] || fail "both clusters have one address"
+kubectl one create configmap only-in-one >/dev/null
+kubectl two get configmap only-in-one >/dev/null 2>&1 && fail "the clusters share their objects"
+
+given "up of a running cluster changes nothing"
+"$cluster" up one | grep -q "already up" || fail "a second up did not say so"
+kubectl one get configmap only-in-one >/dev/null
+
+given "a Deployment's ReplicaSet and pods are made, and pod security refuses what it must"
+kubectl one create namespace strict >/dev/null
+kubectl one label namespace strict pod-security.kubernetes.io/enforce=restricted >/dev/null
+kubectl one create deployment web --image=localhost/none:1 --replicas=2 >/dev/null
+made() { [ "$(kubectl one get pods -l app=web -o name | wc -l)" = 2 ]; }
+within 20 made
+within 20 kubectl one -n strict get serviceaccount default
+kubectl one -n strict run bad --image=localhost/none:1 2>/dev/null && fail "restricted pod security let a bare pod in"
+
+given "the audit log has the body of a write and never one of a Secret"
+kubectl one create secret generic s --from-literal=password=topsecretvalue >/dev/null
+audit=$(field one AUDIT_LOG)
+grep -q '"requestObject".*only-in-one' "$audit" || fail "no body of the ConfigMap's creation in $audit"
+grep -q '"resource":"secrets"' "$audit" || fail "no line about the Secret in $audit"
+! grep -q "$(printf topsecretvalue | base64)" "$audit" || fail "the Secret's body is in $audit"
+
+given "a user certificate has only the rights it was given"
+dev=$("$cluster" user one dev developers)
+KUBECONFIG=$dev "$(field one KUBECTL)" auth whoami | grep -q developers || fail "the group is not in the certificate"
+KUBECONFIG=$dev "$(field one KUBECTL)" get pods >/dev/null 2>&1 && fail "a new user may list pods"
+
+given "a killed API server comes back with its data"
+"$cluster" restart one kube-apiserver
+again() { [ "$(grep -c "kube-apiserver started" "$FROLLBACK_STATE/one/log/supervisor.log")" = 2 ]; }
+within 10 again
+within 30 kubectl one get configmap only-in-one
+
+number_one=$(field one CLUSTER_SERVER | cut -d. -f3)
+number_two=$(field two CLUSTER_SERVER | cut -d. -f3)
+
+given "kill -9 of the keeper ends its cluster and not the other"
+kill -9 "$(field one CLUSTER_SUPERVISOR_PID)"
+stopped() { "$cluster" status | grep -q "^$1 .*stopped"; }
+within 20 stopped one
+kubectl two get namespaces >/dev/null
+"$cluster" env one >/dev/null 2>&1 && fail "env of a dead cluster succeeded"
+
+given "up after that gives a new, empty cluster"
+"$cluster" up one
+kubectl one get configmap only-in-one >/dev/null 2>&1 && fail "old objects are back"
+
+given "kill -9 of init makes the keeper clean up"
+kill -9 "$(field two CLUSTER_INIT_PID)"
+within 20 stopped two
+within 20 test ! -e "/sys/class/net/frb$number_two"
+
+given "a start that fails names the log to read"
+bad=$(mktemp -d)
+for n in etcd kube-apiserver kube-controller-manager kubectl; do printf '#!/bin/sh\necho broken on purpose; exit 3\n' >"$bad/$n"; done
+chmod +x "$bad"/*
+"$cluster" down two >/dev/null
+output=$(KUBEBUILDER_ASSETS=$bad "$cluster" up two 2>&1) && fail "a cluster of broken binaries came up"
+grep -q "read $FROLLBACK_STATE/two/log/etcd.log" <<<"$output" || fail "no log named in: $output"
+rm -rf "$bad"
+grep -q "broken on purpose" <<<"$output" || fail "the log's end is not shown in: $output"
+
+given "down leaves nothing"
+"$cluster" down one
+"$cluster" down two
+assert_nothing_left "$number_one" one
+assert_nothing_left "$number_two" two
+[ -z "$("$cluster" status | tail -n +2)" ] || fail "status still lists a cluster"
+
+given "a user's own cluster is left alone"
+USE_EXISTING_CLUSTER=true KUBECONFIG=/nowhere/config "$cluster" up one
+[ ! -e "$FROLLBACK_STATE/one" ] || fail "up touched something although USE_EXISTING_CLUSTER is set"
+USE_EXISTING_CLUSTER=true KUBECONFIG=/nowhere/config "$cluster" env one | grep -q "KUBECONFIG=/nowhere/config" || fail "env does not hand KUBECONFIG on"
+
+echo "selftest: passed"
