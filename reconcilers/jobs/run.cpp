@@ -62,7 +62,16 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
       run.requests.push_back(createJob(input.spec(record), settings));
       return run;
     }
-    // It was there and is gone (deleted, or its time to live is over). Its pods are listed by our labels, not by the Job.
+    // It was there and is gone (deleted, or its time to live is over). Whoever of its pods still lives could still write.
+    if (input.orphans)
+      for (const auto& pod : *input.orphans) {
+        const auto label = pod.meta.labels.find("batch.kubernetes.io/job-name");
+        if (!pod.ended() && label != pod.meta.labels.end() && label->second == record.jobName) {
+          run.message = "Job " + record.jobName + " vanished; waiting for its pod " + pod.meta.name + " to go";
+          run.recheck = Millis(1000);
+          return run;
+        }
+      }
     return giveUpOrRetry(record, input, "Job " + record.jobName + " vanished before it reported");
   }
   run.view = view;

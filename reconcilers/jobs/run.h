@@ -36,6 +36,7 @@ struct JobRunInput {
   WallTime now;
   std::string newToken;                 // fresh randomness, used if an attempt begins
   const std::vector<JobView>* jobs = nullptr;
+  const std::vector<kube::Pod>* orphans = nullptr;  // pods with our labels whose Job is gone
   int maxAttempts = 3;
   // The Job of an attempt; `record` has name, token and attempt filled in.
   std::function<JobSpec(const api::StepRecord& record)> spec;

@@ -1,0 +1,71 @@
+// What a reconciler sees: live reads of one moment, taken by the program (operator/manager) in the pass that decides.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/backup.h"
+#include "api/framework.h"
+#include "api/framework_class.h"
+#include "api/framework_rollback.h"
+#include "base/clock.h"
+#include "jobs/outcome.h"
+#include "kube/objects/workloads.h"
+
+namespace rollback::reconcilers {
+
+// A workload the framework names, and the pods its selector matches.
+struct WorkloadView {
+  std::optional<kube::Workload> workload;  // absent: it does not exist
+  std::vector<kube::Pod> pods;
+};
+
+// Whether the namespace let us in: the answer of a SelfSubjectAccessReview asked as its runner.
+struct OptIn {
+  bool allowed = false;
+  std::string reason;
+};
+
+// The part that is common to everything done in a user's namespace.
+struct NamespaceSnapshot {
+  WallTime now;
+  std::string newToken;  // fresh randomness for this pass
+  bool terminating = false;
+  OptIn optIn;
+  std::optional<api::Framework> framework;
+  std::optional<api::FrameworkClass> frameworkClass;
+  std::optional<api::BackupRepository> repository;      // the one the object or its framework names
+  bool repositoryClaimExists = false;
+  std::map<std::string, WorkloadView> workloads;        // key "Deployment/shop": components and tools
+  std::vector<JobView> jobs;                            // owned by the object (label owner-uid)
+  std::vector<kube::Pod> orphans;                       // pods with the same label whose Job is gone
+
+  const WorkloadView* workload(const std::string& kind, const std::string& name) const {
+    const auto it = workloads.find(kind + "/" + name);
+    return it == workloads.end() ? nullptr : &it->second;
+  }
+};
+
+struct RollbackSnapshot {
+  NamespaceSnapshot ns;
+  api::FrameworkRollback rollback;
+  std::vector<api::FrameworkBackup> backups;            // of the framework
+  std::optional<kube::ConfigMap> ledger;                // named ledgerName(rollback)
+  std::vector<std::pair<std::string, std::string>> frameworkSharers;  // framework, store: others on one of our databases
+};
+
+struct BackupSnapshot {
+  NamespaceSnapshot ns;
+  api::FrameworkBackup backup;
+};
+
+struct FrameworkSnapshot {
+  NamespaceSnapshot ns;
+  api::Framework object;
+  // The rollback that holds the lock: present, or known by a live read to be gone (or another of the same name).
+  enum class Holder { None, Present, Gone } holder = Holder::None;
+};
+
+}  // namespace rollback::reconcilers

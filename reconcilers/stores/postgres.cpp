@@ -1,0 +1,243 @@
+#include "stores/postgres.h"
+
+#include <nlohmann/json.hpp>
+
+#include "api/resources.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+using nlohmann::json;
+
+std::string dumped(const json& task) { return task.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+json parsed(const std::string& task) { return json::parse(task); }
+
+// PostgreSQL cuts names at 63 bytes, silently: we shorten the base ourselves, at a character boundary.
+std::string generated(const std::string& base, const std::string& suffix) {
+  std::size_t keep = std::min(base.size(), std::size_t{63} - suffix.size());
+  while (keep > 0 && keep < base.size() && (static_cast<unsigned char>(base[keep]) & 0xC0) == 0x80) --keep;
+  return base.substr(0, keep) + suffix;
+}
+
+}  // namespace
+
+const api::StoreClass* findStoreClass(const api::FrameworkClassSpec& frameworkClass, const std::string& name) {
+  for (const auto& store : frameworkClass.stores)
+    if (store.name == name) return &store;
+  return nullptr;
+}
+
+std::vector<HealthUrl> healthUrls(const api::FrameworkSpec& framework, const api::FrameworkClassSpec& frameworkClass,
+                                  const std::string& namespace_) {
+  std::vector<HealthUrl> urls;
+  const auto service = [&](const std::string& component) -> std::string {
+    for (const auto& c : framework.components)
+      if (c.name == component) return c.serviceName;
+    return {};
+  };
+  const auto url = [&](const std::string& host, const api::HttpProbe& probe) {
+    return "http://" + host + "." + namespace_ + ":" + std::to_string(probe.port) + (probe.path.rfind('/', 0) == 0 ? "" : "/") + probe.path;
+  };
+  for (const auto& component : frameworkClass.components)
+    if (const auto host = service(component.name); !host.empty())
+      for (const auto& health : component.health)
+        urls.push_back({component.name + "/" + health.name, url(host, health.http), health.http.status, health.timeoutSeconds});
+  for (const auto& check : frameworkClass.checks)
+    if (const auto host = service(check.component); !host.empty())
+      urls.push_back({check.name, url(host, check.http), check.http.status, 60});
+  return urls;
+}
+
+std::string PostgresDriver::toolsImage() const {
+  const auto& tools = store.postgres->tools;
+  if (!tools.image.empty()) return tools.image;
+  const WorkloadView* view = ns.workload(tools.workloadKind, tools.workloadName);
+  if (!view || !view->workload) return {};
+  if (tools.container.empty()) return view->workload->containers.size() == 1 ? view->workload->containers.front().image : std::string();
+  const kube::Container* container = view->workload->container(tools.container);
+  return container ? container->image : std::string();
+}
+
+std::vector<std::pair<std::string, std::string>> PostgresDriver::keySources() const {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& key : frameworkClass.keys) {
+    std::string source;
+    for (const auto& component : framework.components) {
+      if (component.name != key.component) continue;
+      const WorkloadView* view = ns.workload(component.workloadKind, component.workloadName);
+      if (!view || !view->workload) continue;
+      for (const auto& container : view->workload->containers) {
+        if (!component.container.empty() && container.name != component.container) continue;
+        for (const auto& env : container.env)
+          if (env.name == key.env && !env.literal && env.valueFrom.find("KeyRef") != std::string::npos) source = env.valueFrom;
+      }
+    }
+    out.emplace_back(key.name, source);
+  }
+  return out;
+}
+
+std::string PostgresDriver::Names::stage(int attempt) const { return generated(database, "_stage_" + id + "_" + std::to_string(attempt)); }
+
+PostgresDriver::Names PostgresDriver::names(const std::string& uid) const {
+  Names out;
+  out.database = store.postgres->database;
+  out.id = shortId(uid);
+  out.prev = generated(out.database, "_prev_" + out.id);
+  out.reverted = generated(out.database, "_reverted_" + out.id);
+  return out;
+}
+
+JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Effect effect, std::int64_t deadlineSeconds) const {
+  const auto& pg = *store.postgres;
+  JobSpec spec;
+  spec.name = record.jobName;
+  spec.owner = owner;
+  spec.step = step;
+  spec.store = store.name;
+  spec.effect = effect;
+  spec.image = toolsImage();
+  spec.deadlineSeconds = deadlineSeconds;
+  spec.ttlSecondsAfterFinished = effect == Effect::Read ? 300 : -1;
+  spec.postgres = &pg;
+  spec.jobTemplate = &framework.jobTemplate;
+  const WorkloadView* tools = ns.workload(pg.tools.workloadKind, pg.tools.workloadName);
+  if (tools && tools->workload) spec.imagePullSecrets = tools->workload->imagePullSecrets;
+  json task = {{"version", 1},
+               {"verb", step},
+               {"id", shortId(owner.uid)},
+               {"attempt", record.attempt},
+               {"token", record.token},
+               {"deadlineSeconds", deadlineSeconds},
+               {"postgres",
+                {{"host", pg.host},
+                 {"port", pg.port},
+                 {"directHost", pg.directHost},
+                 {"database", pg.database},
+                 {"maintenanceDatabase", pg.maintenanceDatabase},
+                 {"sslMode", pg.tlsMode},
+                 {"capacityBytes", pg.capacityBytes},
+                 {"spaceCheck", "Require"}}},
+               {"parallel", 2}};
+  if (!storeClass.schemaQuery.empty()) task["schema"] = {{"query", storeClass.schemaQuery}};
+  task["checks"] = json::array();
+  for (const auto& check : storeClass.checks) {
+    json entry = {{"name", check.name}, {"query", check.query}};
+    if (check.min) entry["min"] = *check.min;
+    task["checks"].push_back(entry);
+  }
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string& backupPath, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "inspect", Effect::Read, deadlineSeconds);
+  json task = parsed(spec.task);
+  if (!backupPath.empty() && ns.repository) {
+    task["repository"] = {{"path", backupPath}};
+    task["backup"] = {{"store", store.name}};
+    spec.repository = &*ns.repository;
+  }
+  spec.keys = keySources();
+  task["keys"] = json::array();
+  for (const auto& [name, source] : spec.keys) task["keys"].push_back({{"name", name}});
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::PlannedBackup& backup, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "verify", Effect::Read, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["repository"] = {{"path", backup.path}, {"digest", backup.digest}};
+  task["backup"] = {{"store", store.name}};
+  spec.repository = ns.repository ? &*ns.repository : nullptr;
+  spec.postgres = nullptr;  // it reads files; no credential is needed
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned,
+                              bool requireSpace, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "stage", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["postgres"]["spaceCheck"] = requireSpace ? "Require" : "Skip";
+  task["repository"] = {{"path", plan.backup->path}, {"digest", plan.backup->digest}};
+  task["backup"] = {{"store", store.name}};
+  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
+  task["names"] = {{"stage", names(owner.uid).stage(record.attempt)}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  spec.repository = ns.repository ? &*ns.repository : nullptr;
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::switchOver(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "switch", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}, {"stageOid", planned.stageOid}};
+  task["names"] = {{"stage", planned.stageName}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  spec.waitsForGo = true;
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::switchBack(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "switchback", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}, {"stageOid", planned.stageOid}};
+  task["names"] = {{"stage", planned.stageName}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "check", Effect::Read, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["health"] = json::array();
+  for (const auto& url : healthUrls(framework, frameworkClass, owner.namespace_))
+    task["health"].push_back({{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
+  if (planned.targetSchema.known()) task["expect"] = {{"schemaDigest", planned.targetSchema.digest}};
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "discard", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
+  task["names"] = {{"stage", planned.stageName.empty() ? names(owner.uid).stage(1) : planned.stageName},
+                   {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "cleanup", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  task["drop"] = json::array();
+  for (const auto& copy : drop) task["drop"].push_back({{"name", copy.name}, {"oid", copy.oid}});
+  spec.ttlSecondsAfterFinished = 3600;
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string& path, const std::string& version, const std::string& reason,
+                               const std::vector<RunningImage>& images, std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, "backup", Effect::Write, deadlineSeconds);
+  json task = parsed(spec.task);
+  json list = json::array();
+  for (const auto& image : images)
+    list.push_back({{"component", image.component}, {"container", image.container}, {"image", image.image}, {"imageID", image.imageID}});
+  task["repository"] = {{"path", path}};
+  task["backup"] = {{"framework", owner.framework}, {"class", ""}, {"namespace", owner.namespace_}, {"version", version},
+                    {"store", store.name}, {"images", list}, {"reason", reason}};
+  spec.keys = keySources();
+  task["keys"] = json::array();
+  for (const auto& [name, source] : spec.keys) task["keys"].push_back({{"name", name}});
+  spec.repository = ns.repository ? &*ns.repository : nullptr;
+  spec.repositoryWritable = true;
+  spec.task = dumped(task);
+  return spec;
+}
+
+}  // namespace rollback::reconcilers

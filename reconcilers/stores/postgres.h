@@ -1,0 +1,67 @@
+// The postgres driver: which Job does what to a database. What happens inside is the mover's (docs/mover.md).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/framework_rollback.h"
+#include "common/snapshot.h"
+#include "jobs/job.h"
+
+namespace rollback::reconcilers {
+
+// A store as its Jobs need it: the framework's part, the class's part, and where its tools come from.
+struct PostgresDriver {
+  JobOwner owner;
+  const NamespaceSnapshot& ns;
+  const api::FrameworkSpec& framework;
+  const api::FrameworkClassSpec& frameworkClass;
+  const api::Store& store;
+  const api::StoreClass& storeClass;
+
+  // The image whose pg_dump, pg_restore and psql are used; empty: the workload or container named does not exist.
+  std::string toolsImage() const;
+  // The keys of the class, each with the env source its component's workload has now ("" if literal or missing).
+  std::vector<std::pair<std::string, std::string>> keySources() const;
+
+  struct Names {
+    std::string prev, reverted;
+    std::string stage(int attempt) const;
+    std::string database, id;
+  };
+  // Generated names end in the short id of the rollback; a long database name is shortened, never the id (63 bytes).
+  Names names(const std::string& uid) const;
+
+  JobSpec inspect(const api::StepRecord& record, const std::string& backupPath, std::int64_t deadlineSeconds) const;
+  JobSpec verify(const api::StepRecord& record, const api::PlannedBackup& backup, std::int64_t deadlineSeconds) const;
+  JobSpec stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned, bool requireSpace,
+                std::int64_t deadlineSeconds) const;
+  JobSpec switchOver(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  JobSpec switchBack(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  JobSpec check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  JobSpec discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  JobSpec cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop, std::int64_t deadlineSeconds) const;
+  // `images` are component, container, image, imageID of what runs.
+  struct RunningImage {
+    std::string component, container, image, imageID;
+  };
+  JobSpec backup(const api::StepRecord& record, const std::string& path, const std::string& version, const std::string& reason,
+                 const std::vector<RunningImage>& images, std::int64_t deadlineSeconds) const;
+
+ private:
+  JobSpec base(const api::StepRecord& record, const char* step, Effect effect, std::int64_t deadlineSeconds) const;
+};
+
+// Health checks of the class as URLs of the components' Services; components without a Service are left out.
+struct HealthUrl {
+  std::string name, url;
+  std::vector<int> status;
+  int timeoutSeconds = 0;
+};
+std::vector<HealthUrl> healthUrls(const api::FrameworkSpec& framework, const api::FrameworkClassSpec& frameworkClass,
+                                  const std::string& namespace_);
+
+// The class's description of a store of that name; nullptr if it has none.
+const api::StoreClass* findStoreClass(const api::FrameworkClassSpec& frameworkClass, const std::string& name);
+
+}  // namespace rollback::reconcilers
