@@ -12,11 +12,12 @@ import time
 
 from . import binaries, cgroups, network, pki
 from .deadline import Deadline, poll
-from .state import Cluster, ClusterError
+from .state import Cluster, ClusterError, all_clusters, cache_root
 from .supervisor import launch, tail
 
 UP_SECONDS = 300                 # the whole start, imports included; each component has a shorter limit of its own
 DOWN_SECONDS = 30
+IMAGES = pathlib.Path(__file__).resolve().parent.parent / "images"
 
 
 def existing() -> bool:
@@ -44,6 +45,7 @@ def up(cluster: Cluster, tier: str, images: list) -> int:
         raise ClusterError("--image needs --tier node: the api tier runs no pods")
     binaries.check_tools(tier)
     found = binaries.find(tier)
+    images = _pause_archive() + images if tier == "node" else []
     began = time.monotonic()
     with cluster.locked():
         if cluster.running() and cluster.record().get("state") == "ready":
@@ -51,13 +53,13 @@ def up(cluster: Cluster, tier: str, images: list) -> int:
             if has != tier and tier == "node":
                 raise ClusterError(f"{cluster.name} is up as tier {has}; `cluster down {cluster.name}` first")
             print(f"cluster {cluster.name}: already up (tier {has})")
-            return import_images(cluster, images) if images else 0
+            return import_images(cluster, images[1:]) if images[1:] else 0
         _clean(cluster)
         cluster.dir.mkdir(parents=True)
         cluster.log_dir.mkdir()
-        pipe = launch(cluster, tier, found, [str(pathlib.Path(a).absolute()) for a in images])
+        pipe = launch(cluster, tier, found)
         try:
-            _follow(cluster, pipe)
+            _follow(cluster, pipe, images)
         except BaseException:
             _kill(cluster)                       # the folder stays: its logs say why
             raise
@@ -68,8 +70,17 @@ def up(cluster: Cluster, tier: str, images: list) -> int:
     return 0
 
 
-def _follow(cluster: Cluster, pipe: int) -> None:
-    """Reads the supervisor's reports until the cluster is ready."""
+def _pause_archive() -> list:
+    """The image every pod's sandbox runs."""
+    folder = cache_root() / "images"
+    done = subprocess.run([str(IMAGES / "build"), "pause", str(folder)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise ClusterError(f"{IMAGES}/build pause {folder} failed; its output above says why")
+    return [str(folder / "pause.tar")]
+
+
+def _follow(cluster: Cluster, pipe: int, images: list) -> None:
+    """Reads the supervisor's reports until the cluster is ready; imports the images once containerd answers."""
     deadline = Deadline(UP_SECONDS)
     buffered = b""
     supervisor_log = cluster.log("supervisor")
@@ -87,6 +98,9 @@ def _follow(cluster: Cluster, pipe: int) -> None:
                 raise ClusterError(f"{cluster.name}: {report['failed']}")
             if "up" in report:
                 print(f"cluster {cluster.name}: {report['up']} ready after {report['seconds']} s", flush=True)
+            if report.get("up") == "containerd":
+                for archive in images:
+                    load(cluster, archive)
             if "ready" in report:
                 return
 
@@ -143,7 +157,6 @@ def _clean(cluster: Cluster) -> None:
 
 def _number_taken(cluster: Cluster, number: int) -> bool:
     """Whether another cluster of this state folder has the number by now, ours being dead."""
-    from .state import all_clusters
     return any(o.name != cluster.name and o.record().get("number") == number and o.running() for o in all_clusters())
 
 

@@ -34,11 +34,11 @@ def state_root() -> pathlib.Path:
 class Cluster:
     """The paths and the record of one cluster. Cheap to make; touches nothing until asked."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, root=None):
         if not NAME.match(name):
             raise ClusterError(f"cluster name {name!r}: use up to 20 lower-case letters, digits and dashes")
         self.name = name
-        self.dir = state_root() / name
+        self.dir = (root or state_root()) / name
         self.log_dir = self.dir / "log"
         self.pki = self.dir / "pki"
         self.etc = self.dir / "etc"
@@ -49,6 +49,10 @@ class Cluster:
         if len(str(self.containerd_socket)) > 100:
             raise ClusterError(f"{self.containerd_socket}: too long for a unix socket (100 characters at most); "
                                "set FROLLBACK_STATE to a shorter folder")
+
+    @staticmethod
+    def at(folder: pathlib.Path) -> "Cluster":
+        return Cluster(folder.name, folder.parent)
 
     def exists(self) -> bool:
         return self.dir.is_dir()

@@ -22,6 +22,7 @@ import traceback
 from . import cgroups, namespaces, network, pki
 from .components import Component, ControlPlane
 from .deadline import poll
+from .node import Node
 from .state import Cluster, ClusterError, Process
 
 RESTART_PAUSE = (0.2, 5.0)       # seconds, doubled from the first to the second while a component keeps ending
@@ -45,7 +46,7 @@ class Reporter:
             self.fd = -1
 
 
-def launch(cluster: Cluster, tier: str, binaries: pathlib.Path, images: list) -> int:
+def launch(cluster: Cluster, tier: str, binaries: pathlib.Path) -> int:
     """Starts the keeper as a daemon; returns the pipe to read its reports from (it ends when nothing more will come)."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -59,7 +60,7 @@ def launch(cluster: Cluster, tier: str, binaries: pathlib.Path, images: list) ->
     code = 1
     try:
         _detach(cluster, writing)
-        code = _keep(cluster, tier, binaries, images, Reporter(writing))
+        code = _keep(cluster, tier, binaries, Reporter(writing))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -89,7 +90,7 @@ def say(text: str) -> None:
     print(time.strftime("%H:%M:%S"), text, flush=True)
 
 
-def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, images: list, reporter: Reporter) -> int:
+def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, reporter: Reporter) -> int:
     """The keeper: gives init its network, waits for its end, removes what outlives it."""
     to_init_r, to_init_w = os.pipe()
     from_init_r, from_init_w = os.pipe()
@@ -100,7 +101,7 @@ def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, images: list, rep
         code = 1
         try:
             namespaces.die_with_parent()
-            code = _init(cluster, tier, binaries, images, reporter, to_init_r, from_init_w)
+            code = _init(cluster, tier, binaries, reporter, to_init_r, from_init_w)
         except BaseException as error:
             traceback.print_exc()
             message = str(error) if isinstance(error, ClusterError) else f"{error!r}; read {cluster.log('supervisor')}"
@@ -138,7 +139,7 @@ def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, images: list, rep
     return 0
 
 
-def _init(cluster, tier, binaries, images, reporter, orders: int, answers: int) -> int:
+def _init(cluster, tier, binaries, reporter, orders: int, answers: int) -> int:
     namespaces.unshare(namespaces.CLONE_NEWNET)
     os.write(answers, b"n")
     os.close(answers)
@@ -152,8 +153,7 @@ def _init(cluster, tier, binaries, images, reporter, orders: int, answers: int) 
     supervisor = Supervisor(cluster, reporter, orders)
     plane = ControlPlane(cluster, plan, binaries, tier)
     if tier == "node":
-        from .node import Node
-        Node(cluster, plan, binaries, images).start_with(plane, supervisor)
+        Node(cluster, plan, binaries).start_with(plane, supervisor)
     else:
         supervisor.start(plane.etcd())
         supervisor.start(plane.apiserver())
