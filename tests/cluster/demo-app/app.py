@@ -10,7 +10,7 @@ rollback every one of them up to the backup must still be there.
     GET /orders    {"count": n, "orders": [the 10 newest]}              POST /orders    {"item": ..., "note": ...} → 201 {"id": n}
     GET /checkout  200; release 2.0.0 answers 500                       GET /acked      {"count": n, "max": id, "ids": [...]}
 
-Environment: DB_HOST, DB_PORT (5432), DB_NAME, DB_USER, DB_PASSWORD, PORT (8080), WRITE_EVERY_MS (100; 0 is never).
+Environment: libpq's own (PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD), PORT (8080), WRITE_EVERY_MS (100; 0 is never).
 """
 import http.server
 import json
@@ -28,9 +28,7 @@ START_SECONDS = 120                     # for the database to appear
 
 
 def connect():
-    return psycopg2.connect(host=os.environ["DB_HOST"], port=os.environ.get("DB_PORT", "5432"), dbname=os.environ["DB_NAME"],
-                            user=os.environ["DB_USER"], password=os.environ["DB_PASSWORD"], connect_timeout=3,
-                            application_name=f"demo-app-{release.VERSION}")
+    return psycopg2.connect(connect_timeout=3, application_name=f"demo-app-{release.VERSION}")
 
 
 def say(**fields):

@@ -65,7 +65,8 @@ def configure_inside(plan: Plan, node: bool) -> None:
             with contextlib.suppress(FileNotFoundError):           # no br_netfilter: pods reach Services of other pods only
                 pathlib.Path(f"/proc/sys/{setting}").write_text(value)
         for chain in ("OUTPUT", "FORWARD"):
-            run("iptables", "-w", "-A", chain, "-o", "eth0", "!", "-d", f"{plan.host_ip}/24",
+            # A Service's address is already a pod's here, while the interface is still the one of the first routing.
+            run("iptables", "-w", "-A", chain, "-o", "eth0", "!", "-d", "10.96.0.0/14",
                 "-j", "REJECT", "--reject-with", "icmp-admin-prohibited")
 
 

@@ -129,11 +129,12 @@ iptables: {{minSyncPeriod: 100ms}}
 
     def coredns(self) -> Component:
         corefile = self.cluster.etc / "Corefile"
+        # The root zone is the plugin's own too: any other name gets a firm NXDOMAIN, where a SERVFAIL would be asked again.
         corefile.write_text(f""".:53 {{
   bind {self.plan.node_ip}
   errors
   health 127.0.0.1:8054
-  kubernetes cluster.local in-addr.arpa {{
+  kubernetes cluster.local in-addr.arpa . {{
     kubeconfig {self.cluster.kubeconfig()} {self.cluster.name}
     ttl 1
   }}
