@@ -1,28 +1,17 @@
 #include "jobs/outcome.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "common/digest.h"
+
 namespace rollback::reconcilers {
 namespace {
 
 using nlohmann::json;
-
-std::string sha256Hex(const std::string& text) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
-  static const char* hex = "0123456789abcdef";
-  std::string out;
-  for (unsigned char c : digest) {
-    out += hex[c >> 4];
-    out += hex[c & 15];
-  }
-  return out;
-}
 
 Result<std::string> decodeBase64(const std::string& text) {
   std::string out(text.size() / 4 * 3 + 3, '\0');

@@ -1,0 +1,210 @@
+// Quiesce, Resume and their backward twins: stopping, changing and starting the application. Every write is aimed and decided
+// from the workload as it is in this snapshot.
+#include <algorithm>
+
+#include "api/resources.h"
+#include "rollback/steps.h"
+#include "rollback/workload_requests.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+// S15: after this many writes to one field that somebody else set back, we stop and say so.
+constexpr int kContested = 8;
+
+const api::ResumeComponent* resumeRecord(const StepContext& context, const std::string& component) {
+  const auto* lock = context.lock();
+  if (!lock) return nullptr;
+  for (const auto& resume : lock->components)
+    if (resume.name == component) return &resume;
+  return nullptr;
+}
+
+int livePods(const ComponentView& component) {
+  return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(), [](const kube::Pod& p) { return !p.ended(); }));
+}
+
+int readyPods(const ComponentView& component) {
+  return static_cast<int>(
+      std::count_if(component.view->pods.begin(), component.view->pods.end(), [](const kube::Pod& p) { return p.ready && !p.meta.deleting(); }));
+}
+
+int startTimeoutSeconds(const ComponentView& component) {
+  int seconds = 0;
+  if (component.described)
+    for (const auto& health : component.described->health) seconds = std::max(seconds, health.timeoutSeconds);
+  return seconds > 0 ? seconds : 300;
+}
+
+// Why a component will not become ready: an image that cannot be pulled, a container that dies again and again.
+std::string hopeless(const ComponentView& component) {
+  for (const auto& pod : component.view->pods) {
+    if (pod.meta.deleting()) continue;
+    for (const auto& status : pod.containers) {
+      if (status.waitingReason == "CrashLoopBackOff" && status.restartCount >= 3)
+        return "container " + status.name + " of pod " + pod.meta.name + " keeps ending (" + std::to_string(status.restartCount) + " restarts)";
+      if (status.waitingReason == "ImagePullBackOff" || status.waitingReason == "ErrImageNeverPull" || status.waitingReason == "InvalidImageName")
+        return "the image of container " + status.name + " of pod " + pod.meta.name + " cannot be used: " + status.waitingReason;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+StepResult stopApplication(StepContext& context, const std::string& recordName) {
+  const auto& components = context.components();
+  std::vector<kube::Request> requests;
+  std::string contested, waiting;
+  for (auto it = components.rbegin(); it != components.rend(); ++it) {
+    if (!it->view->workload) continue;  // deleted meanwhile: nothing of it can run
+    if (it->view->workload->replicas != 0) {
+      requests.push_back(scaleTo(*it->view->workload, 0));
+      contested = it->key();
+    } else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0) {
+      waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
+    }
+  }
+  if (!requests.empty()) {
+    auto& line = context.record(recordName);
+    if (line.message == "scaling to 0") {
+      // Announced; count what we send, so that somebody who scales it up again is met a bounded number of times.
+      if (line.attempt >= kContested)
+        return StepResult::fail("ReplicasContested", contested + " is scaled up again each time it is scaled to 0; find who writes spec.replicas with: kubectl get " +
+                                                         contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
+      line.attempt += 1;
+      line.message = "scaling to 0, write " + std::to_string(line.attempt);
+      return StepResult::record();
+    }
+    if (line.message.rfind("scaling to 0, write", 0) == 0) {
+      line.message = "scaling to 0";
+      StepResult result = StepResult::act(std::move(requests));
+      return result;
+    }
+    line.message = "scaling to 0";
+    return StepResult::record();
+  }
+  if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
+  return StepResult::done();
+}
+
+StepResult quiesceStep(StepContext& context) {
+  auto& status = context.status();
+  if (!status.downtime) {
+    // Replicas as they are now, not as they were at Lock: somebody may have scaled meanwhile.
+    api::Framework framework = context.framework();
+    bool moved = false;
+    for (auto& resume : framework.status.activeRollback->components)
+      for (const auto& component : context.components())
+        if (component.component->name == resume.name && component.view->workload && component.view->workload->replicas != resume.replicas) {
+          resume.replicas = component.view->workload->replicas;
+          moved = true;
+        }
+    if (moved)
+      return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name, api::encodeFrameworkStatus(framework))});
+    status.downtime = api::Downtime{formatMicroTime(context.now()), "", 0};
+    return StepResult::record();
+  }
+  return stopApplication(context, "Quiesce");
+}
+
+StepResult setImages(StepContext& context, const std::string& recordName, const std::vector<std::pair<std::string, std::string>>& images) {
+  std::vector<kube::Request> requests;
+  std::string contested;
+  for (const auto& component : context.components()) {
+    const auto wanted = std::find_if(images.begin(), images.end(), [&](const auto& image) { return image.first == component.component->name; });
+    if (wanted == images.end()) continue;
+    if (!component.view->workload || !component.container())
+      return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name + " is gone; re-create it at 0 replicas");
+    if (component.container()->image == wanted->second) continue;
+    if (component.view->workload->replicas != 0)
+      return StepResult::fail("NotQuiesced", component.key() + " was scaled up while it had to stay at 0");
+    requests.push_back(setImage(*component.view->workload, component.container()->name, wanted->second));
+    contested = component.key();
+  }
+  if (requests.empty()) return StepResult::done();
+  auto& line = context.record(recordName);
+  if (line.message == "setting the image") {
+    line.message.clear();
+    return StepResult::act(std::move(requests));
+  }
+  if (line.attempt >= kContested)
+    return StepResult::fail("ImageContested", "the image of " + contested + " is set back each time it is changed; find who writes it with: kubectl get " +
+                                                  contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
+  line.state = "Running";
+  line.attempt += 1;
+  line.message = "setting the image";
+  return StepResult::record();
+}
+
+StepResult startApplication(StepContext& context, const std::string& recordName) {
+  auto& status = context.status();
+  int allowed = 0;
+  for (const auto& component : context.components()) {
+    const auto* resume = resumeRecord(context, component.component->name);
+    if (!resume || resume->replicas == 0) continue;
+    if (!component.view->workload)
+      return StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume->image);
+    allowed += startTimeoutSeconds(component);
+    if (component.view->workload->replicas == 0) return StepResult::act({scaleTo(*component.view->workload, resume->replicas)});
+    if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
+    if (const auto why = hopeless(component); !why.empty()) return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
+    WallTime since{};
+    if (parseTime(context.record(recordName).startedAt, since) && context.now() - since > std::chrono::seconds(allowed))
+      return StepResult::fail("NotReady", component.key() + " did not become ready within " + std::to_string(allowed) + " s");
+    return StepResult::wait("waiting for " + component.key() + " to become ready", Millis(1000));
+  }
+  if (status.downtime && status.downtime->endedAt.empty()) {
+    WallTime from{};
+    parseTime(status.downtime->startedAt, from);
+    status.downtime->endedAt = formatMicroTime(context.now());
+    status.downtime->milliseconds = (context.now() - from).count();
+    return StepResult::record();
+  }
+  return StepResult::done();
+}
+
+StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume"); }
+
+StepResult revertQuiesceStep(StepContext& context) {
+  // Only what may run the target, or on switched data, has to stop; before that the application is simply started again.
+  if (!context.started("Switch")) return StepResult::done();
+  bool untouched = true;
+  for (const auto& component : context.components()) {
+    const auto* resume = resumeRecord(context, component.component->name);
+    if (resume && component.container() && component.container()->image != resume->image) untouched = false;
+  }
+  for (const auto* store : context.restored())
+    if (goGiven(context, store->name)) untouched = false;
+  if (untouched) return StepResult::done();
+  auto& status = context.status();
+  if (status.downtime && !status.downtime->endedAt.empty()) {
+    status.downtime->endedAt.clear();  // it goes down once more: the gap is counted from its first beginning
+    return StepResult::record();
+  }
+  return stopApplication(context, "RevertQuiesce");
+}
+
+StepResult revertResumeStep(StepContext& context) {
+  std::vector<std::pair<std::string, std::string>> images;
+  if (const auto* lock = context.lock())
+    for (const auto& resume : lock->components) images.emplace_back(resume.name, resume.image);
+  bool different = false;
+  for (const auto& component : context.components())
+    for (const auto& [name, image] : images)
+      different = different || (name == component.component->name && component.container() && component.container()->image != image);
+  if (different) {
+    auto result = setImages(context, "RestoreImage", images);
+    if (result.kind != StepResult::Kind::Done) return result;
+  }
+  auto result = startApplication(context, "RevertResume");
+  if (result.kind == StepResult::Kind::Fail && result.code == "NotReady") {
+    // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.
+    context.status().applicationHealthy = false;
+    context.record("RevertResume").message = result.message;
+    return StepResult::done();
+  }
+  return result;
+}
+
+}  // namespace rollback::reconcilers

@@ -1,0 +1,129 @@
+// Verify and Close, and the ends of abandoning and reverting.
+#include <algorithm>
+
+#include "api/duration.h"
+#include "rollback/steps.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+std::string keptUntil(const StepContext& context) {
+  const auto keep = api::parseDuration(context.draft.spec.keepPreviousFor);
+  return formatTime(context.now() + (keep ? *keep : std::chrono::hours(24)));
+}
+
+StepResult allJobsEnded(const StepContext& context) {
+  for (const auto& view : context.in.ns.jobs)
+    if (!view.podsGone()) return StepResult::wait("waiting for the pods of Job " + view.job.meta.name + " to end", Millis(1000));
+  for (const auto& pod : context.in.ns.orphans)
+    if (!pod.ended()) return StepResult::wait("waiting for pod " + pod.meta.name + " to end", Millis(1000));
+  return StepResult::done();
+}
+
+StepResult judge(StepContext& context, const api::PlannedStore& planned, const CheckResult& result) {
+  for (const auto& health : result.health)
+    if (!health.ok) return StepResult::fail("Unhealthy", "health check " + health.name + " failed: " + health.message);
+  for (const auto& invariant : result.invariants)
+    if (!invariant.ok) return StepResult::fail("InvariantBroken", "check " + invariant.name + " of store " + planned.name + " answered " + invariant.value);
+  const api::SchemaLevel& wanted = planned.targetSchema;
+  if (wanted.known() && result.schema.known() && wanted.digest != result.schema.digest)
+    return StepResult::fail("SchemaChanged", "the schema of store " + planned.name + " is not the target's any more: " +
+                                                 std::to_string(result.schema.count) + " entries, expected " + std::to_string(wanted.count));
+  context.status().applicationHealthy = true;
+  return StepResult::done();
+}
+
+}  // namespace
+
+StepResult verifyStep(StepContext& context) {
+  for (const auto& component : context.components())
+    if (component.view->workload && component.view->workload->replicas > 0 && !component.view->workload->rolledOut()) {
+      WallTime since{};
+      parseTime(context.record("Verify").startedAt, since);
+      if (context.now() - since > std::chrono::seconds(300 + context.draft.spec.soakSeconds))
+        return StepResult::fail("NotReady", component.key() + " did not stay ready");
+      return StepResult::wait("waiting for " + component.key() + " to be ready", Millis(1000));
+    }
+  WallTime since{};
+  parseTime(context.record("Verify").startedAt, since);
+  const auto soaked = context.now() - since;
+  if (soaked < std::chrono::seconds(context.draft.spec.soakSeconds))
+    return StepResult::wait("soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),
+                            std::chrono::duration_cast<Millis>(std::chrono::seconds(context.draft.spec.soakSeconds) - soaked));
+  std::vector<StepResult> parts;
+  for (const auto& planned : context.status().plan->stores) {
+    const std::string store = planned.name;
+    const auto* line = context.findRecord("Verify", store);
+    if (line && line->state == "Succeeded") continue;
+    const api::PlannedStore copy = planned;  // the journal may grow below
+    parts.push_back(context.runMover(
+        "Verify", store, "check", 4,
+        [&](const PostgresDriver& driver, const api::StepRecord& record) { return driver.check(record, copy, 900); },
+        [&](const Outcome& outcome) {
+          const auto result = decodeCheckResult(outcome.result);
+          if (!result) return StepResult::fail("JobFailed", result.error().message);
+          auto verdict = judge(context, copy, *result);
+          if (verdict.kind != StepResult::Kind::Done) return verdict;
+          auto& done = context.record("Verify", store);
+          done.state = "Succeeded";
+          done.completedAt = context.nowText();
+          return StepResult::record();
+        }));
+    break;  // the vector of planned stores may have moved; the next pass takes the next store
+  }
+  if (context.status().plan->stores.empty()) context.status().applicationHealthy = true;
+  return together(std::move(parts));
+}
+
+StepResult closeStep(StepContext& context) {
+  if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
+  auto& status = context.status();
+  std::vector<api::KeptCopy> keep;
+  for (const auto* store : context.restored()) {
+    api::KeptCopy copy;
+    copy.store = store->name;
+    copy.name = store->prevName;
+    copy.oid = store->liveOid;
+    copy.kind = "prev";
+    copy.of = context.draft.meta.uid;
+    copy.ofName = context.draft.meta.name;
+    copy.until = keptUntil(context);
+    copy.writtenTo = status.downtime ? status.downtime->startedAt : "";
+    keep.push_back(copy);
+  }
+  if (status.previous.empty() && !keep.empty()) {
+    for (const auto& copy : keep) status.previous.push_back({copy.store, copy.name, copy.until, status.fromVersion});
+    return StepResult::record();
+  }
+  for (std::size_t i = 0; i < keep.size() && i < status.previous.size(); ++i) keep[i].until = status.previous[i].until;
+  return releaseLock(context, keep);
+}
+
+StepResult unlockStep(StepContext& context) {
+  if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
+  auto& status = context.status();
+  std::vector<api::KeptCopy> keep;
+  for (const auto* store : context.restored()) {
+    const auto* back = context.findRecord("SwitchBack", store->name);
+    if (!back || back->message.rfind("reverted oid ", 0) != 0) continue;  // nothing had been switched
+    api::KeptCopy copy;
+    copy.store = store->name;
+    copy.name = store->revertedName;
+    copy.oid = store->stageOid;
+    copy.kind = "reverted";
+    copy.of = context.draft.meta.uid;
+    copy.ofName = context.draft.meta.name;
+    copy.until = keptUntil(context);
+    if (const auto* go = context.findRecord("Go", store->name)) copy.writtenFrom = go->completedAt;
+    copy.writtenTo = back->startedAt;
+    keep.push_back(copy);
+  }
+  if (status.previous.empty() && !keep.empty()) {
+    for (const auto& copy : keep) status.previous.push_back({copy.store, copy.name, copy.until, status.toVersion});
+    return StepResult::record();
+  }
+  for (std::size_t i = 0; i < keep.size() && i < status.previous.size(); ++i) keep[i].until = status.previous[i].until;
+  return releaseLock(context, keep);
+}
+
+}  // namespace rollback::reconcilers

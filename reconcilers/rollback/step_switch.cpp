@@ -1,0 +1,164 @@
+// Switch and SwitchBack. The target image is set and observed at zero replicas before any go token is given, so nobody can start
+// the version that is left on the data that comes back; then each store is swapped and opened by its waiting Job.
+#include <algorithm>
+
+#include "rollback/steps.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+bool quiesced(const StepContext& context) {
+  for (const auto& component : context.components()) {
+    if (!component.view->workload) continue;
+    if (component.view->workload->replicas != 0) return false;
+    for (const auto& pod : component.view->pods)
+      if (!pod.ended()) return false;
+  }
+  return true;
+}
+
+std::string goAnnotation(const kube::Pod& pod) {
+  const auto found = pod.meta.annotations.find("rollback.pa-ecosystem.io/go");
+  return found == pod.meta.annotations.end() ? std::string() : found->second;
+}
+
+StepResult switchStore(StepContext& context, const std::string& store) {
+  auto& go = context.record("Go", store);
+  if (go.state == "Succeeded") return StepResult::done();
+  if (go.state.empty()) {
+    // Announced before it is given: from here on the data may be switched.
+    go.state = "Running";
+    go.attempt = 1;
+    go.startedAt = context.nowText();
+    return StepResult::record();
+  }
+  const int armedAttempt = context.record("ArmSwitch", store).attempt;
+  auto result = context.runMover(
+      "ArmSwitch", store, "switch", 6,
+      [&](const PostgresDriver& driver, const api::StepRecord& record) {
+        for (const auto* planned : context.restored())
+          if (planned->name == store) return driver.switchOver(record, *planned, context.jobDeadlineSeconds());
+        return JobSpec{};
+      },
+      [&](const Outcome&) {
+        auto& done = context.record("Go", store);
+        done.state = "Succeeded";
+        done.completedAt = context.nowText();
+        return StepResult::record();
+      });
+  if (result.kind == StepResult::Kind::Record && context.record("ArmSwitch", store).attempt != armedAttempt)
+    context.record("Go", store).attempt = context.record("ArmSwitch", store).attempt;
+  if (result.kind != StepResult::Kind::Wait) return result;
+  const JobView* view = findJob(context.in.ns.jobs, context.record("ArmSwitch", store).jobName);
+  const kube::Pod* pod = view ? view->runningPod() : nullptr;
+  if (pod && goAnnotation(*pod).empty()) return StepResult::act({giveGo(*pod, context.record("ArmSwitch", store).token)});
+  if (result.message.empty()) result.message = "switching store " + store;
+  result.recheck = Millis(500);
+  return result;
+}
+
+}  // namespace
+
+bool goGiven(const StepContext& context, const std::string& store) { return context.started("Go", store); }
+
+StepResult switchStep(StepContext& context) {
+  // S8: looked at in the same pass that would act.
+  if (!quiesced(context)) {
+    for (const auto* store : context.restored())
+      if (goGiven(context, store->name)) return StepResult::fail("NotQuiesced", "the application was started while its data was being switched");
+    return StepResult::fail("NotQuiesced", "the application was started again before its data could be switched");
+  }
+  auto images = setImages(context, "SetImage", context.status().plan->images);
+  if (images.kind != StepResult::Kind::Done) return images;
+  std::vector<std::string> stores;
+  for (const auto* planned : context.restored()) stores.push_back(planned->name);
+  std::vector<StepResult> parts;
+  for (const auto& store : stores) parts.push_back(switchStore(context, store));
+  return together(std::move(parts));
+}
+
+StepResult switchBackStep(StepContext& context) {
+  std::vector<std::string> stores;
+  for (const auto* planned : context.restored())
+    if (goGiven(context, planned->name)) stores.push_back(planned->name);
+  std::vector<StepResult> parts;
+  for (const auto& store : stores) {
+    const auto* line = context.findRecord("SwitchBack", store);
+    if (line && line->state == "Succeeded") continue;
+    parts.push_back(context.runMover(
+        "SwitchBack", store, "switchback", 1000,
+        [&](const PostgresDriver& driver, const api::StepRecord& record) {
+          for (const auto* planned : context.restored())
+            if (planned->name == store) return driver.switchBack(record, *planned, context.jobDeadlineSeconds());
+          return JobSpec{};
+        },
+        [&](const Outcome& outcome) {
+          const auto result = decodeSwitchBackResult(outcome.result);
+          if (!result) return StepResult::fail("JobFailed", result.error().message);
+          auto& done = context.record("SwitchBack", store);
+          done.state = "Succeeded";
+          done.completedAt = context.nowText();
+          done.message = result->revertedOid ? "reverted oid " + std::to_string(result->revertedOid) : "";
+          return StepResult::record();
+        }));
+  }
+  return together(std::move(parts));
+}
+
+StepResult stopJobsStep(StepContext& context) {
+  // No Job of ours may act after this step (S10). One whose go token was given is left to its end: a swap is never cut.
+  std::vector<kube::Request> requests;
+  std::string waiting;
+  for (const auto& view : context.in.ns.jobs) {
+    if (view.job.ended() && view.podsGone()) continue;
+    const bool mayBeSwapping =
+        std::any_of(view.pods.begin(), view.pods.end(), [](const kube::Pod& pod) { return !pod.ended() && !goAnnotation(pod).empty(); });
+    if (!mayBeSwapping && !view.job.meta.deleting()) requests.push_back(deleteJob(view.job));
+    waiting = "waiting for Job " + view.job.meta.name + " to end";
+  }
+  for (const auto& pod : context.in.ns.orphans)
+    if (!pod.ended()) waiting = "waiting for pod " + pod.meta.name + " to end";
+  if (!requests.empty()) return StepResult::act(std::move(requests));
+  if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
+  return StepResult::done();
+}
+
+StepResult discardStep(StepContext& context) {
+  std::vector<std::string> stores;
+  for (const auto* planned : context.restored())
+    if (context.started("Stage", planned->name) && !goGiven(context, planned->name)) stores.push_back(planned->name);
+  std::vector<StepResult> parts;
+  for (const auto& store : stores) {
+    const auto* line = context.findRecord("Discard", store);
+    if (line && line->state == "Succeeded") continue;
+    auto result = context.runMover(
+        "Discard", store, "discard", 5,
+        [&](const PostgresDriver& driver, const api::StepRecord& record) {
+          for (const auto* planned : context.restored())
+            if (planned->name == store) {
+              api::PlannedStore last = *planned;
+              last.stageName = driver.names(context.draft.meta.uid).stage(std::max(1, context.record("Stage", store).attempt));
+              return driver.discard(record, last, 600);
+            }
+          return JobSpec{};
+        },
+        [&](const Outcome&) {
+          auto& done = context.record("Discard", store);
+          done.state = "Succeeded";
+          done.completedAt = context.nowText();
+          return StepResult::record();
+        });
+    if (result.kind == StepResult::Kind::Fail) {
+      // A copy that cannot be dropped is no reason to keep the application locked: it is closed, and its name is told.
+      auto& done = context.record("Discard", store);
+      done.state = "Succeeded";
+      done.completedAt = context.nowText();
+      done.message = "the staged copy could not be dropped and is still there, closed: " + result.message;
+      result = StepResult::record();
+    }
+    parts.push_back(std::move(result));
+  }
+  return together(std::move(parts));
+}
+
+}  // namespace rollback::reconcilers

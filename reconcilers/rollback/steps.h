@@ -1,0 +1,42 @@
+// The steps, in order (docs/architecture.md, "The engine"). Each looks at one moment and answers what comes next.
+#pragma once
+
+#include "rollback/step.h"
+
+namespace rollback::reconcilers {
+
+// Forward.
+StepResult planStep(StepContext& context);
+StepResult lockStep(StepContext& context);
+StepResult verifyBackupStep(StepContext& context);
+StepResult stageStep(StepContext& context);
+StepResult quiesceStep(StepContext& context);
+StepResult switchStep(StepContext& context);
+StepResult resumeStep(StepContext& context);
+StepResult verifyStep(StepContext& context);
+StepResult closeStep(StepContext& context);
+
+// Backward. Abandon: StopJobs, Discard, Unlock. Revert: StopJobs, RevertQuiesce, SwitchBack, RevertResume, Discard, RevertClose.
+StepResult stopJobsStep(StepContext& context);
+StepResult revertQuiesceStep(StepContext& context);
+StepResult switchBackStep(StepContext& context);
+StepResult revertResumeStep(StepContext& context);
+StepResult discardStep(StepContext& context);
+StepResult unlockStep(StepContext& context);
+
+// Shared pieces.
+
+// Merges what independent parts of one step answered: Fail and End first, then Record, Act (all of them), Wait, Done.
+StepResult together(std::vector<StepResult> parts);
+// Scales every component to 0 in reverse start order and waits until their pods are gone.
+StepResult stopApplication(StepContext& context, const std::string& recordName);
+// Sets the images (component → image) of components whose workload runs something else; only at zero replicas.
+StepResult setImages(StepContext& context, const std::string& recordName, const std::vector<std::pair<std::string, std::string>>& images);
+// Scales back to the recorded replicas in start order, each rolled out before the next starts.
+StepResult startApplication(StepContext& context, const std::string& recordName);
+// Writes Framework.status with kept copies added and our lock released, in one compare-and-swap.
+StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep);
+// Whether a go token may have reached the switch Job of that store.
+bool goGiven(const StepContext& context, const std::string& store);
+
+}  // namespace rollback::reconcilers

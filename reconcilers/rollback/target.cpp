@@ -1,0 +1,108 @@
+#include "rollback/target.h"
+
+#include <algorithm>
+
+#include "api/duration.h"
+#include "common/version.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+Error refuse(std::string reason, std::string message) {
+  Error error;
+  error.code = ErrorCode::BadInput;
+  error.reason = std::move(reason);
+  error.message = std::move(message);
+  return error;
+}
+
+const api::RunningVersion* historyOf(const api::FrameworkStatus& status, const std::string& version) {
+  for (const auto& past : status.history)
+    if (past.version == version) return &past;
+  return status.running && status.running->version == version ? &*status.running : nullptr;
+}
+
+bool usable(const api::FrameworkBackup& backup) {
+  return backup.status.phase == "Completed" && !backup.status.verifiedAt.empty() && !backup.status.unsettled && !backup.meta.deleting();
+}
+
+api::PlannedBackup planned(const api::FrameworkBackup& backup) {
+  return {backup.meta.name, backup.status.path, backup.status.digest, backup.status.version, backup.status.createdAt};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> imagesFor(const StepContext& context, const std::string& version,
+                                                           const std::vector<std::pair<std::string, std::string>>& fromBackup,
+                                                           const api::RunningVersion* history) {
+  const auto find = [](const std::vector<std::pair<std::string, std::string>>& images, const std::string& component) -> std::string {
+    for (const auto& [name, image] : images)
+      if (name == component) return image;
+    return {};
+  };
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& component : context.components()) {
+    if (!component.container()) continue;
+    const std::string& name = component.component->name;
+    std::string image = find(fromBackup, name);
+    if (image.empty() && history) image = find(history->images, name);
+    if (image.empty()) image = withTag(component.container()->image, version);
+    out.emplace_back(name, image);
+  }
+  return out;
+}
+
+Result<Target> resolveTarget(const StepContext& context) {
+  const auto& spec = context.draft.spec;
+  const auto& status = context.framework().status;
+  Target target;
+  target.version = spec.to.version;
+  const std::string list = " (see: kubectl get frameworkbackups -n " + context.draft.meta.namespace_ + ")";
+
+  if (spec.to.lastKnownGood) {
+    const std::string now = status.running ? status.running->version : std::string();
+    for (const auto& past : status.history)
+      if (past.version != now && !past.version.empty()) {
+        target.version = past.version;
+        break;
+      }
+    if (target.version.empty())
+      return refuse("NoKnownGoodVersion", "no earlier version of framework " + spec.frameworkName + " was ever recorded as healthy; name one in spec.to.version");
+  }
+
+  const api::FrameworkBackup* chosen = nullptr;
+  if (!spec.to.backupName.empty()) {
+    for (const auto& backup : context.in.backups)
+      if (backup.meta.name == spec.to.backupName) chosen = &backup;
+    if (!chosen) return refuse("BackupNotFound", "FrameworkBackup " + spec.to.backupName + " does not exist in this namespace" + list);
+    if (chosen->spec.frameworkName != spec.frameworkName)
+      return refuse("BackupOfAnotherFramework",
+                    "FrameworkBackup " + spec.to.backupName + " is of framework " + chosen->spec.frameworkName + ", not " + spec.frameworkName);
+    if (chosen->status.unsettled)
+      return refuse("BackupUnsettled", "FrameworkBackup " + spec.to.backupName +
+                                           " was taken while version or schema changed; it is never a target. Choose another" + list);
+    if (!usable(*chosen))
+      return refuse("BackupNotUsable", "FrameworkBackup " + spec.to.backupName + " is not a completed, verified backup (phase " +
+                                           (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")" + list);
+    if (!target.version.empty() && chosen->status.version != target.version)
+      return refuse("BackupOfAnotherVersion", "FrameworkBackup " + spec.to.backupName + " holds version " + chosen->status.version + ", spec.to.version asks for " +
+                                                  target.version);
+    target.version = chosen->status.version;
+    target.backupNamed = true;
+  } else if (!spec.to.backupPath.empty()) {
+    target.backup = api::PlannedBackup{"", spec.to.backupPath, "", "", ""};
+    target.backupNamed = true;
+  } else {
+    for (const auto& backup : context.in.backups) {
+      if (!usable(backup) || backup.spec.frameworkName != spec.frameworkName || backup.status.version != target.version) continue;
+      if (!chosen || backup.status.createdAt > chosen->status.createdAt) chosen = &backup;
+    }
+  }
+  if (chosen) target.backup = planned(*chosen);
+  target.history = historyOf(status, target.version);
+  if (!target.version.empty())
+    target.images = imagesFor(context, target.version, chosen ? chosen->status.images : std::vector<std::pair<std::string, std::string>>{}, target.history);
+  return target;
+}
+
+}  // namespace rollback::reconcilers
