@@ -1,0 +1,46 @@
+# `make help` lists the targets. Everything a target needs that a fresh Debian 12 lacks is installed by `make deps`.
+SHELL := /bin/bash
+PRESET ?= release
+BUILD := build/$(PRESET)
+CLUSTER ?= demo
+FRAMEWORK ?= shop
+JOBS ?= $(shell nproc)
+export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
+
+.PHONY: help deps build test demo cluster-up cluster-down image lint format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that are missing (says which)
+	@tests/install-deps.sh
+
+build: deps ## compile operator, mover and tests (PRESET=release|dev|asan|tsan|clang)
+	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS)
+
+test: deps ## build, then run every tier this machine can run; says which were skipped and why
+	@PRESET=$(PRESET) tests/run.sh
+
+demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
+	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh
+
+cluster-up: deps ## a one-node cluster to play with (CLUSTER=name)
+	@tests/cluster/cluster up $(CLUSTER) --tier node
+
+cluster-down: ## end that cluster
+	@tests/cluster/cluster down $(CLUSTER)
+
+image: deps ## OCI archives of operator and mover in build/images
+	@PRESET=$(PRESET) tests/images.sh
+
+lint: deps ## formatting, layering, clang-tidy on what changed
+	@tests/lint.sh
+
+format: deps ## clang-format in place
+	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
+
+bench: deps ## figures of tests/bench
+	@tests/bench/run.sh
+
+clean: ## remove build output
+	@rm -rf build
