@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -28,14 +30,36 @@ class Credentials {
   virtual std::string impersonate() const = 0;
 };
 
+// A program to run for its standard output; no shell sees the words.
+struct PluginCommand {
+  std::vector<std::string> argv;                                 // argv[0] is looked up on PATH unless it holds a '/'
+  std::vector<std::pair<std::string, std::string>> environment;  // added to our own; holds no secret of ours
+  Millis deadline{0};                                            // real time, from the start; then it is killed
+};
+
 struct CredentialsOptions {
   std::string kubeconfig;  // path(s, separated by ':'); empty: $KUBECONFIG, else in-cluster, else ~/.kube/config
   std::string context;     // empty: current-context
-  // Tests put their own transport here.
+  // Tests put their own transport here; empty: http::makeTransport.
   std::function<Result<std::shared_ptr<http::Transport>>(const http::TransportConfig&)> makeTransport;
+  // Value of an environment variable, "" if unset; empty: the process' environment.
+  std::function<std::string(const char* name)> environment;
+  // Runs an exec plugin; Error if it cannot be started, fails or outlives the deadline. Empty: runs the program.
+  std::function<Result<std::string>(const PluginCommand&)> runPlugin;
+  std::string serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 };
 
 // Errors say which file, which context and which field; never their secret content.
+//
+// In-cluster (no kubeconfig, KUBERNETES_SERVICE_HOST set): token, ca.crt and namespace of the ServiceAccount's mount.
+// Kubeconfig: several files are merged as client-go does, the first to name something wins; files of a list that do not
+// exist are passed over, relative paths are relative to their file. What cannot be honoured is refused by name: proxy-url,
+// auth-provider, username/password, as-groups, as-uid, as-user-extra, and exec plugins that need a terminal. Over http://
+// no credential is ever sent.
+//
+// Rotation: token files are read again after 50 s, CA bundles, certificates and keys as well; if they cannot be used then
+// (missing, empty, a pair that does not match) the last good ones stay. An exec plugin runs again shortly before its
+// credential expires or after a 401, never twice at once, and is killed after 30 s. `clock` must outlive the result.
 Result<std::shared_ptr<Credentials>> loadCredentials(const CredentialsOptions& options, const Clock& clock);
 
 }  // namespace rollback::kube
