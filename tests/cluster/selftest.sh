@@ -34,14 +34,20 @@ within() {
   done
 }
 
+# Folders that a node without namespaces of its own would make on the host.
+declare -A present
+for folder in /var/lib/cni /var/lib/kubelet /run/containerd /var/log/pods /run/netns; do [ ! -e "$folder" ] || present[$folder]=yes; done
+
 # What a cluster owns on the host: its interface, its cgroups, processes of its folder, mounts of its folder.
 assert_nothing_left() {
-  local number=$1 name=$2
+  local number=$1 name=$2 folder process
   [ ! -e "/sys/class/net/frb$number" ] || fail "interface frb$number is left after $name"
   ! find /sys/fs/cgroup -maxdepth 2 -name "frollback-$number" 2>/dev/null | grep -q . || fail "cgroup frollback-$number is left after $name"
   ! grep -q "$FROLLBACK_STATE/$name/" /proc/mounts || fail "a mount is left after $name"
+  for folder in /var/lib/cni /var/lib/kubelet /run/containerd /var/log/pods /run/netns; do
+    [ ! -e "$folder" ] || [ "${present[$folder]:-}" = yes ] || fail "$folder is left on the host after $name"
+  done
   ! ip route | grep -q "10\.9[678]\.$number\." || fail "a route is left after $name"
-  local process
   for process in /proc/[0-9]*; do
     ! tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "$FROLLBACK_STATE/$name/" || fail "process ${process#/proc/} is left after $name"
   done

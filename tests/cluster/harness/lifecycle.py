@@ -199,6 +199,7 @@ def environment(cluster: Cluster) -> dict:
     return {
         "KUBECONFIG": str(cluster.kubeconfig()),
         "KUBECTL": str(pathlib.Path(record["binaries"]) / "kubectl"),
+        "KUBECACHEDIR": str(cluster.dir / "kubectl-cache"),   # of another cluster that had this address it would be wrong
         "AUDIT_LOG": str(cluster.audit_log),
         "CLUSTER_NAME": cluster.name,
         "CLUSTER_TIER": record["tier"],

@@ -40,14 +40,24 @@ def die_with_parent() -> None:
         raise OSError(number, f"prctl(PR_SET_PDEATHSIG): {os.strerror(number)}")
 
 
-def enter_mounts(var_log: pathlib.Path) -> None:
-    """A mount namespace nobody outside sees: own /proc, own /run (pods' network namespaces, runc's and the shims' state
-    live there), own /var/log. Shared inside, because the kubelet's mounts must reach containers started later."""
+def enter_mounts(state: pathlib.Path) -> None:
+    """A mount namespace nobody outside sees, shared inside, because the kubelet's mounts must reach containers started later.
+
+    Own /proc; own /run (pods' network namespaces, runc's and the shims' state live there); own /var/log; and a /var/lib whose
+    changes stay inside, because the kubelet and CNI write to fixed places there that two clusters would fight over.
+    """
     unshare(CLONE_NEWNS)
     run("mount", "--make-rprivate", "/")
     run("mount", "--make-rshared", "/")
     run("mount", "-t", "proc", "proc", "/proc")
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
-    pathlib.Path("/run/lock").mkdir()
-    var_log.mkdir(parents=True, exist_ok=True)
+    for folder in ("lock", "var-lib/upper", "var-lib/work", "state"):
+        pathlib.Path("/run", folder).mkdir(parents=True)
+    run("mount", "--bind", str(state), "/run/state")
+    run("mount", "-t", "overlay", "var-lib", "-o", "lowerdir=/var/lib,upperdir=/run/var-lib/upper,workdir=/run/var-lib/work",
+        "/var/lib")
+    if state.is_relative_to("/var/lib"):
+        run("mount", "--bind", "/run/state", str(state))
+    var_log = state / "var-log"
+    var_log.mkdir(exist_ok=True)
     run("mount", "--bind", str(var_log), "/var/log")

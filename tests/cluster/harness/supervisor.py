@@ -147,7 +147,7 @@ def _init(cluster, tier, binaries, reporter, orders: int, answers: int) -> int:
     if not number:
         return 1
     plan = network.Plan(number[0])
-    namespaces.enter_mounts(cluster.dir / "var-log")
+    namespaces.enter_mounts(cluster.dir)
     network.configure_inside(plan, tier == "node")
     started = time.monotonic()
     supervisor = Supervisor(cluster, reporter, orders)

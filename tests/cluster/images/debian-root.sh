@@ -12,7 +12,7 @@ for pattern in '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' '/usr/s
   '/usr/lib/*/libLLVM*' '/usr/lib/postgresql/*/lib/llvmjit*' '/usr/lib/postgresql/*/lib/bitcode/*'; do
   excludes+=("--dpkgopt=path-exclude=$pattern")
 done
-mmdebstrap --variant=minbase --include="$packages" "${excludes[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+mmdebstrap --format=tar --variant=minbase --include="$packages" "${excludes[@]}" --dpkgopt='path-include=/usr/share/doc/*/copyright' \
   --dpkgopt=force-confold \
   --essential-hook='mkdir -p "$1/etc/postgresql-common" && echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
   --customize-hook='echo "nonroot:x:65532:65532:nonroot:/tmp:/usr/sbin/nologin" >>"$1/etc/passwd"' \
