@@ -1,0 +1,314 @@
+// The engine from apply to end in a model world, and again with the process dying at every point.
+#include <catch2/catch.hpp>
+
+#include "rollback/rollback.h"
+#include "world.h"
+
+using rollback::api::Phase;
+using rollback::reconcilers::Outcome;
+using rollback::test::World;
+
+namespace {
+
+std::string story(const World& world) {
+  std::string out;
+  for (const auto& line : world.log) out += line + "\n";
+  if (world.rollback) out += "message: " + world.rollback->status.message + "\n";
+  for (const auto& line : world.violations) out += "VIOLATION " + line + "\n";
+  return out;
+}
+
+void requireTidy(const World& world) {
+  REQUIRE(world.violations.empty());
+  REQUIRE(world.lockFree());
+  REQUIRE(world.liveJobs() == 0);
+  REQUIRE(world.serving());
+  for (const auto& [name, database] : world.databases) {
+    INFO(name);
+    REQUIRE(database.open == (name == "shop"));
+    REQUIRE(name.rfind("shop_stage_", 0) != 0);
+  }
+}
+
+void requireRolledBack(const World& world) {
+  requireTidy(world);
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:1.0.0");
+  REQUIRE(world.databases.at("shop").content == "as backed up");
+  REQUIRE(world.databases.at("shop_prev_ab12cd34").content == "written by 2.0.0");
+  REQUIRE(world.framework.status.kept.size() == 1);
+  REQUIRE(world.framework.status.kept[0].name == "shop_prev_ab12cd34");
+  REQUIRE(world.restores == 1);
+}
+
+void requireAsBefore(const World& world) {
+  requireTidy(world);
+  REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:2.0.0");
+  REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
+}
+
+}  // namespace
+
+TEST_CASE("Given a live schema the target never had, when rolled back, then version and data go back together") {
+  World world;
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  requireRolledBack(world);
+  const auto& status = world.rollback->status;
+  REQUIRE(status.fromVersion == "2.0.0");
+  REQUIRE(status.toVersion == "1.0.0");
+  REQUIRE(status.downtime);
+  REQUIRE(status.downtime->milliseconds > 0);
+  REQUIRE(status.plan->stores[0].action == "Restore");
+  REQUIRE(status.previous.size() == 1);
+}
+
+TEST_CASE("Given the target's schema is live already, when rolled back, then the database is left alone") {
+  World world;
+  world.databases["shop"].schema = "1.0.0";
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  requireTidy(world);
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
+  REQUIRE(world.restores == 0);
+  REQUIRE(world.rollback->status.message.find("was left alone") != std::string::npos);
+}
+
+TEST_CASE("Given a target that never becomes ready, when rolled back, then everything returns as it was and the restored copy is kept") {
+  World world;
+  world.brokenImages.insert("localhost/demo-app:1.0.0");
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.databases.at("shop_reverted_ab12cd34").content == "as backed up");
+  REQUIRE(world.framework.status.kept.size() == 1);
+  REQUIRE(world.framework.status.kept[0].kind == "reverted");
+}
+
+TEST_CASE("Given a check that fails after Resume, when verifying, then it reverts") {
+  World world;
+  world.checkHealthy = false;
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "Unhealthy");
+}
+
+TEST_CASE("Given a step that fails before Quiesce, when rolled back, then nothing was touched and nothing is left") {
+  const std::string verb = GENERATE("verify", "stage");
+  World world;
+  Outcome bad;
+  bad.kind = Outcome::Kind::Failed;
+  bad.code = "BackupDamaged";
+  bad.message = "toc.dat: SHA-256 differs";
+  world.scripted[verb] = bad;
+  const bool ended = world.run();
+  INFO(verb << "\n" << story(world));
+  REQUIRE(ended);
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Failed);
+  REQUIRE(world.rollback->status.reason == "NothingTouched");
+  REQUIRE(world.rollback->status.message.find("toc.dat") != std::string::npos);
+  REQUIRE(world.databases.size() == 1);
+  REQUIRE_FALSE(world.rollback->status.downtime);
+}
+
+TEST_CASE("Given a target image that cannot be pulled, when staging, then nothing was touched") {
+  World world;
+  world.unpullableImages.insert("localhost/demo-app:1.0.0");
+  const bool ended = world.run(2000);
+  INFO(story(world));
+  REQUIRE(ended);
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Failed);
+  REQUIRE(world.rollback->status.message.find("ImagePullBackOff") != std::string::npos);
+}
+
+TEST_CASE("Given an ended rollback, when it is applied again under the same name and spec, then it is skipped") {
+  World world;
+  REQUIRE(world.run());
+  const auto databases = world.databases.size();
+  world.rollback = rollback::test::wish();
+  world.rollback->meta.uid = "ffffffff-0000-0000-0000-000000000002";
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  REQUIRE(world.rollback->status.phase == Phase::Skipped);
+  REQUIRE(world.rollback->status.reason == "AlreadyExecuted");
+  REQUIRE(world.databases.size() == databases);
+  REQUIRE(world.restores == 1);
+}
+
+TEST_CASE("Given another rollback holds the lock, when planned, then it waits visibly and touches nothing") {
+  World world;
+  world.framework.status.activeRollback = rollback::api::ActiveRollback{"other", "other-uid", "t", "", {}, {}};
+  REQUIRE_FALSE(world.run(50));
+  REQUIRE(world.rollback->status.message.find("waiting for rollback other") != std::string::npos);
+  REQUIRE(world.jobs.empty());
+  world.framework.status.activeRollback.reset();
+  REQUIRE(world.run());
+  requireRolledBack(world);
+}
+
+TEST_CASE("Given mode Plan, when planned, then the plan is written and nothing else happens") {
+  World world;
+  world.rollback->spec.mode = "Plan";
+  REQUIRE(world.run());
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Planned);
+  REQUIRE(world.rollback->status.plan->stores[0].action == "Restore");
+  REQUIRE_FALSE(world.ledger);
+}
+
+TEST_CASE("Given a refusal, when planned, then the reason is said and nothing was touched") {
+  struct Case {
+    const char* what;
+    void (*arrange)(World&);
+    const char* code;
+  };
+  const auto c = GENERATE(
+      Case{"no backup", [](World& w) { w.backupExists = false; }, "SchemaUnknown"},
+      Case{"role may not create databases", [](World& w) { w.blockers = {{"MayNotCreateDatabase", "role shop may not create databases"}}; }, "MayNotCreateDatabase"},
+      Case{"space", [](World& w) { w.blockers = {{"NotEnoughSpace", "2 GiB needed, 1 GiB free"}}; }, "NotEnoughSpace"},
+      Case{"space unknown", [](World& w) { w.blockers = {{"SpaceUnknown", "capacity is not declared"}}; }, "SpaceUnknown"},
+      Case{"missing workload", [](World& w) { w.framework.spec.components[0].workloadName = "gone"; }, "WorkloadMissing"},
+      Case{"paused", [](World& w) { w.deployment.paused = true; }, "WorkloadPaused"},
+      Case{"reserved database", [](World& w) { w.framework.spec.stores[0].postgres->database = "postgres"; }, "ReservedDatabase"},
+      Case{"unknown backup", [](World& w) { w.rollback->spec.to.backupName = "nope"; }, "BackupNotFound"},
+      Case{"wrong version of backup",
+           [](World& w) { w.rollback->spec.to.version = "0.9.0"; w.rollback->spec.to.backupName = "shop-1"; }, "BackupOfAnotherVersion"},
+      Case{"old backup", [](World& w) { w.now += std::chrono::hours(48); }, "BackupTooOld"},
+      Case{"corruption without a named backup", [](World& w) { w.rollback->spec.reason = "DataCorruption"; }, "BackupNotNamed"},
+      Case{"no known good version", [](World& w) { w.rollback->spec.to = {}; w.rollback->spec.to.lastKnownGood = true; }, "NoKnownGoodVersion"},
+      Case{"key differs",
+           [](World& w) { w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}}; w.keyState = "Differ"; }, "KeyDiffers"},
+      Case{"key unknown",
+           [](World& w) { w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}}; w.keyState = "Unknown"; }, "KeyUnknown"});
+  World world;
+  c.arrange(world);
+  const bool ended = world.run();
+  INFO(c.what << "\n" << story(world));
+  REQUIRE(ended);
+  REQUIRE(world.rollback->status.phase == Phase::Failed);
+  REQUIRE(world.rollback->status.reason == "NothingTouched");
+  REQUIRE(world.rollback->status.message.find(c.code) != std::string::npos);
+  REQUIRE(world.restores == 0);
+  REQUIRE(world.databases.size() == 1);
+  REQUIRE(world.lockFree());
+  REQUIRE(world.violations.empty());
+}
+
+TEST_CASE("Given a precondition that does not hold, when planned, then it is skipped") {
+  World world;
+  SECTION("another version runs") { world.rollback->spec.fromVersion = "3.0.0"; }
+  SECTION("validUntil has passed") { world.rollback->spec.validUntil = "2026-11-24T01:00:00Z"; }
+  SECTION("target runs with equal data") {
+    world.deployment.containers[0].image = "localhost/demo-app:1.0.0";
+    world.databases["shop"].schema = "1.0.0";
+  }
+  REQUIRE(world.run());
+  REQUIRE(world.rollback->status.phase == Phase::Skipped);
+  REQUIRE(world.databases.size() == 1);
+}
+
+// How often the world is asked for a decision until the end, undisturbed.
+static int passesOf(void (*arrange)(World&)) {
+  World world;
+  arrange(world);
+  int passes = 0;
+  while (world.rollback && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase)) && passes < 1000) {
+    for (const auto& request : world.decide().requests)
+      if (!world.send(request)) break;
+    world.step();
+    ++passes;
+  }
+  return passes;
+}
+
+TEST_CASE("Given the process dies at any pass, before, in the middle of or after its writes, then it ends in the same place") {
+  struct Scenario {
+    const char* name;
+    void (*arrange)(World&);
+    Phase end;
+  };
+  const auto scenario = GENERATE(Scenario{"success", [](World&) {}, Phase::Succeeded},
+                                 Scenario{"revert", [](World& w) { w.brokenImages.insert("localhost/demo-app:1.0.0"); }, Phase::Reverted},
+                                 Scenario{"unhealthy", [](World& w) { w.checkHealthy = false; }, Phase::Reverted});
+  const int passes = passesOf(scenario.arrange);
+  REQUIRE(passes < 1000);
+  for (int die = 0; die < passes; ++die)
+    for (int kept = 0; kept <= 1; ++kept) {
+      World world;
+      scenario.arrange(world);
+      for (int pass = 0; pass < die; ++pass) {
+        for (const auto& request : world.decide().requests)
+          if (!world.send(request)) break;
+        world.step();
+      }
+      // This pass dies after `kept` of its writes were executed; nothing it kept in memory survives.
+      const auto decision = world.decide();
+      for (int i = 0; i < kept && i < static_cast<int>(decision.requests.size()); ++i) world.send(decision.requests[static_cast<std::size_t>(i)]);
+      world.step(30000);
+      const bool ended = world.run(1000);
+      INFO(scenario.name << ", dead at pass " << die << " after " << kept << " writes\n" << story(world));
+      REQUIRE(ended);
+      REQUIRE(world.rollback->status.phase == scenario.end);
+      REQUIRE(world.restores == 1);
+      if (scenario.end == Phase::Succeeded) requireRolledBack(world);
+      else requireAsBefore(world);
+    }
+}
+
+TEST_CASE("Given the rollback is deleted or aborted at any pass, then the application is returned to service") {
+  const bool deleting = GENERATE(true, false);
+  const int passes = passesOf([](World&) {});
+  for (int at = 0; at < passes; ++at) {
+    World world;
+    for (int pass = 0; pass < at; ++pass) {
+      for (const auto& request : world.decide().requests)
+        if (!world.send(request)) break;
+      world.step();
+    }
+    if (deleting) {
+      if (world.rollback->meta.finalizers.empty()) continue;  // it would be gone at once, and had touched nothing
+      world.rollback->meta.deletionTimestamp = "2026-11-24T03:10:00Z";
+    } else {
+      world.rollback->spec.abort = true;
+    }
+    const bool ended = world.run(1000);
+    INFO((deleting ? "deleted" : "aborted") << " at pass " << at << "\n" << story(world));
+    REQUIRE(ended);
+    REQUIRE(world.violations.empty());
+    REQUIRE(world.lockFree());
+    REQUIRE(world.serving());
+    REQUIRE(world.liveJobs() == 0);
+    REQUIRE(world.rollback.has_value() == !deleting);
+  }
+}
+
+TEST_CASE("Given one snapshot, when decided twice, then the answer is the same, and it either records or acts") {
+  World world;
+  const rollback::reconcilers::Settings settings{"m", "Never"};
+  for (int pass = 0; pass < 200 && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase)); ++pass) {
+    const auto snapshot = world.snapshot();
+    const auto first = rollback::reconcilers::reconcileRollback(snapshot, settings);
+    const auto second = rollback::reconcilers::reconcileRollback(snapshot, settings);
+    REQUIRE(first.requests.size() == second.requests.size());
+    for (std::size_t i = 0; i < first.requests.size(); ++i) {
+      REQUIRE(first.requests[i].describe() == second.requests[i].describe());
+      REQUIRE(first.requests[i].body == second.requests[i].body);
+      const bool records = first.requests[i].resource.plural == "frameworkrollbacks" && first.requests[i].subresource == "status";
+      if (records) REQUIRE(first.requests.size() == 1);
+    }
+    for (const auto& request : first.requests) world.send(request);
+    world.step();
+  }
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+}

@@ -1,0 +1,439 @@
+#include "world.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/resources.h"
+#include "rollback/ledger.h"
+#include "rollback/rollback.h"
+
+namespace rollback::test {
+namespace {
+
+using nlohmann::json;
+using reconcilers::Outcome;
+
+const reconcilers::Settings kSettings{"localhost/rollback-mover:test", "Never"};
+
+Outcome succeeded(json result) {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::Succeeded;
+  outcome.result = result.dump();
+  return outcome;
+}
+
+Outcome failed(const std::string& code, const std::string& message) {
+  Outcome outcome;
+  outcome.kind = Outcome::Kind::Failed;
+  outcome.code = code;
+  outcome.message = message;
+  return outcome;
+}
+
+std::string digestOf(const std::string& schema) { return "sha256:schema-" + schema; }
+
+}  // namespace
+
+api::FrameworkRollback wish() {
+  api::FrameworkRollback rollback;
+  rollback.meta.name = World::kName;
+  rollback.meta.namespace_ = "demo";
+  rollback.meta.uid = "ab12cd34-0000-0000-0000-000000000001";
+  rollback.meta.generation = 1;
+  rollback.meta.creationTimestamp = "2026-11-24T03:00:00Z";
+  rollback.meta.resourceVersion = "1";
+  rollback.spec.frameworkName = "shop";
+  rollback.spec.reason = "FailedUpgrade";
+  rollback.spec.to.version = "1.0.0";
+  rollback.specDigest = "spec-digest";
+  return rollback;
+}
+
+World::World() {
+  parseTime("2026-11-24T03:00:00Z", now);
+  rollback = wish();
+
+  frameworkClass.meta.name = "demo";
+  frameworkClass.meta.uid = "class-uid";
+  frameworkClass.meta.generation = 1;
+  frameworkClass.spec.components = {{"main", false, {}, {{"ready", {8080, "/healthz", {}}, 60}}}};
+  api::StoreClass store;
+  store.name = "database";
+  store.schemaQuery = "select name from migrations";
+  store.checks = {{"orders", "select count(*) from orders", 1}};
+  frameworkClass.spec.stores = {store};
+
+  framework.meta.name = "shop";
+  framework.meta.namespace_ = "demo";
+  framework.meta.uid = "framework-uid";
+  framework.meta.generation = 1;
+  framework.spec.className = "demo";
+  framework.spec.components = {{"main", "Deployment", "shop", "app", "shop"}};
+  api::PostgresStore pg;
+  pg.host = "db";
+  pg.database = "shop";
+  pg.credentials.name = "shop-db";
+  pg.tools = {"StatefulSet", "db", "postgres", ""};
+  framework.spec.stores = {{"database", pg}};
+  framework.spec.repositoryName = "backups";
+  touch(framework.meta);
+
+  deployment.kind = "Deployment";
+  deployment.meta.name = "shop";
+  deployment.meta.namespace_ = "demo";
+  deployment.meta.uid = "deployment-uid";
+  deployment.replicas = 2;
+  deployment.containers = {{"app", "localhost/demo-app:2.0.0", {}}};
+  touch(deployment.meta);
+
+  database.kind = "StatefulSet";
+  database.meta.name = "db";
+  database.meta.namespace_ = "demo";
+  database.meta.uid = "database-uid";
+  database.containers = {{"postgres", "localhost/postgres:15", {}}};
+  touch(database.meta);
+
+  databases["shop"] = {16385, true, "2.0.0", "written by 2.0.0"};
+  for (int i = 0; i < 4; ++i) step();
+}
+
+int World::livePods() const {
+  return static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return !p.ended(); }));
+}
+
+int World::liveJobs() const {
+  return static_cast<int>(std::count_if(jobs.begin(), jobs.end(), [](const auto& j) { return j.second.podStarted && !j.second.pod.ended(); }));
+}
+
+bool World::serving() const {
+  const auto live = databases.find("shop");
+  return live != databases.end() && live->second.open && deployment.replicas == 2 &&
+         std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }) == 2;
+}
+
+reconcilers::RollbackSnapshot World::snapshot() {
+  reconcilers::RollbackSnapshot in;
+  in.ns.now = now;
+  in.ns.newToken = "token-" + std::to_string(++uids_);
+  in.ns.optIn.allowed = true;
+  in.ns.framework = framework;
+  in.ns.frameworkClass = frameworkClass;
+  api::BackupRepository repository;
+  repository.meta.name = "backups";
+  repository.spec.claimName = "backups";
+  in.ns.repository = repository;
+  in.ns.repositoryClaimExists = true;
+  in.ns.workloads["Deployment/shop"] = {deployment, pods};
+  in.ns.workloads["StatefulSet/db"] = {database, {}};
+  for (const auto& [name, model] : jobs) {
+    reconcilers::JobView view;
+    view.job = model.job;
+    if (model.podStarted) view.pods = {model.pod};
+    view.outcome = model.outcome;
+    view.progress = model.progress;
+    in.ns.jobs.push_back(view);
+  }
+  in.rollback = *rollback;
+  in.ledger = ledger;
+  if (backupExists) {
+    api::FrameworkBackup backup;
+    backup.meta.name = "shop-1";
+    backup.meta.namespace_ = "demo";
+    backup.spec.frameworkName = "shop";
+    backup.status.phase = "Completed";
+    backup.status.version = "1.0.0";
+    backup.status.path = "shop/shop-backup-20261124-020000";
+    backup.status.digest = "sha256:backup";
+    backup.status.createdAt = "2026-11-24T02:00:00Z";
+    backup.status.verifiedAt = "2026-11-24T02:01:00Z";
+    backup.status.images = {{"main", "localhost/demo-app:1.0.0"}};
+    in.backups = {backup};
+  }
+  return in;
+}
+
+bool World::send(const kube::Request& request) {
+  log.push_back(request.describe());
+  const json body = request.body.empty() ? json() : json::parse(request.body);
+  const std::string& plural = request.resource.plural;
+  const bool ours = request.resource.group == api::kGroup;
+  if (ours && !request.asServiceAccount.empty()) violation("our own resources are written as ourselves: " + request.describe());
+  if (!ours && request.mutates() && request.asServiceAccount != api::kRunner) violation("not as the runner: " + request.describe());
+  if (!request.namespace_.empty() && request.namespace_ != "demo") violation("S12: " + request.describe());
+
+  if (plural == "frameworkrollbacks") {
+    if (!rollback) return false;
+    if (body["metadata"]["resourceVersion"] != rollback->meta.resourceVersion) return false;
+    if (request.subresource == "status") {
+      const auto spec = rollback->spec;
+      const auto digest = rollback->specDigest;
+      json whole = body;
+      whole["spec"] = {{"frameworkRef", {{"name", "shop"}}}, {"to", {{"version", "1.0.0"}}}};
+      auto decoded = api::decodeFrameworkRollback(whole.dump());
+      if (!decoded) {
+        violation("a status that cannot be read back: " + decoded.error().message);
+        return false;
+      }
+      if (rollback->status.phase && api::isEnding(*rollback->status.phase)) violation("S5: a write after the end");
+      rollback->status = decoded->status;
+    } else {
+      rollback->meta.finalizers = body["metadata"]["finalizers"].get<std::vector<std::string>>();
+      if (rollback->meta.deleting() && rollback->meta.finalizers.empty()) {
+        rollback.reset();
+        return true;
+      }
+    }
+    touch(rollback->meta);
+    return true;
+  }
+  if (plural == "frameworks") {
+    if (body["metadata"]["resourceVersion"] != framework.meta.resourceVersion) return false;
+    json whole = body;
+    whole["spec"] = {{"classRef", {{"name", "demo"}}}};
+    auto decoded = api::decodeFramework(whole.dump());
+    if (!decoded) return false;
+    if (framework.status.activeRollback && decoded->status.activeRollback &&
+        framework.status.activeRollback->uid != decoded->status.activeRollback->uid)
+      violation("S6: the lock of another was overwritten");
+    framework.status = decoded->status;
+    touch(framework.meta);
+    return true;
+  }
+  if (plural == "configmaps") {
+    if (ledger) return true;  // AlreadyExists counts as sent
+    kube::ConfigMap entry;
+    entry.meta.name = body["metadata"]["name"];
+    entry.data = body["data"].get<std::map<std::string, std::string>>();
+    ledger = entry;
+    return true;
+  }
+  if (plural == "deployments") {
+    if (body["metadata"]["resourceVersion"] != deployment.meta.resourceVersion || body["metadata"]["uid"] != deployment.meta.uid) return false;
+    if (request.subresource == "scale") {
+      deployment.replicas = body["spec"]["replicas"];
+    } else {
+      if (deployment.replicas != 0 || livePods() > 0) violation("the image was changed while pods run");
+      deployment.containers[0].image = body["spec"]["template"]["spec"]["containers"][0]["image"];
+    }
+    ++deployment.meta.generation;
+    touch(deployment.meta);
+    return true;
+  }
+  if (plural == "pods") {
+    for (auto& [name, model] : jobs)
+      if (model.pod.meta.name == request.name) {
+        if (livePods() > 0) violation("S8: go was given while the application runs");
+        model.pod.meta.annotations[api::kAnnotationGo] = body["metadata"]["annotations"][api::kAnnotationGo];
+        return true;
+      }
+    return false;
+  }
+  if (plural == "jobs") {
+    if (request.verb == kube::Verb::Create) {
+      const std::string name = body["metadata"]["name"];
+      if (jobs.count(name)) return true;
+      ModelJob model;
+      model.job.meta.name = name;
+      model.job.meta.namespace_ = "demo";
+      model.job.meta.uid = "job-uid-" + std::to_string(++uids_);
+      model.job.suspended = body["spec"]["suspend"];
+      if (!model.job.suspended) violation("a Job was created running: " + name);
+      const auto& pod = body["spec"]["template"]["spec"];
+      const auto& annotations = body["spec"]["template"]["metadata"]["annotations"];
+      if (annotations.contains(api::kAnnotationTask)) {
+        model.task = annotations[api::kAnnotationTask];
+        model.verb = json::parse(model.task)["verb"];
+      } else {
+        model.verb = "noop";
+      }
+      model.image = pod["containers"][0]["image"];
+      model.effect = body["metadata"]["labels"][api::kLabelEffect];
+      if (pod["automountServiceAccountToken"] != false) violation("a Job with a token: " + name);
+      if (model.effect == "write" && !framework.status.activeRollback) violation("S6: a write Job without the lock: " + name);
+      touch(model.job.meta);
+      jobs[name] = model;
+      return true;
+    }
+    const auto found = jobs.find(request.name);
+    if (found == jobs.end()) return false;
+    if (request.verb == kube::Verb::Delete) {
+      if (found->second.podStarted && !found->second.pod.ended()) {
+        found->second.pod.phase = "Failed";
+        log.push_back("pod of " + request.name + " killed");
+      }
+      jobs.erase(found);
+      return true;
+    }
+    for (const auto& op : body) {
+      if (op["op"] != "test") continue;
+      if (op["path"] == "/metadata/uid" && op["value"] != found->second.job.meta.uid) return false;
+      if (op["path"] == "/metadata/resourceVersion" && op["value"] != found->second.job.meta.resourceVersion) return false;
+    }
+    found->second.job.suspended = false;
+    touch(found->second.job.meta);
+    return true;
+  }
+  violation("a request nobody expects: " + request.describe());
+  return false;
+}
+
+void World::runMover(ModelJob& model) {
+  const json task = model.task.empty() ? json::object() : json::parse(model.task);
+  const auto finish = [&](Outcome outcome) {
+    outcome.token = task.value("token", "");
+    model.outcome = outcome;
+    model.pod.phase = "Succeeded";
+    model.job.complete = true;
+    log.push_back("mover " + model.verb + ": " + (outcome.kind == Outcome::Kind::Succeeded ? "ok" : outcome.code));
+  };
+  if (const auto script = scripted.find(model.verb); script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
+    const Outcome outcome = script->second;
+    scripted.erase(script);
+    return finish(outcome);
+  }
+  if (model.verb == "noop") {
+    if (unpullableImages.count(model.image)) {
+      model.pod.phase = "Pending";
+      model.pod.containers = {{}};
+      model.pod.containers[0].name = "mover";
+      model.pod.containers[0].waitingReason = "ImagePullBackOff";
+      return;
+    }
+    model.pod.phase = "Succeeded";
+    model.job.complete = true;
+    return;
+  }
+  const auto names = task.value("names", json::object());
+  const auto expect = task.value("expect", json::object());
+  auto& live = databases["shop"];
+  if (model.verb == "inspect") {
+    json result = {{"server", {{"version", "15.18"}, {"systemIdentifier", "7000"}}},
+                   {"live",
+                    {{"name", "shop"}, {"oid", live.oid}, {"sizeBytes", 1000},
+                     {"schema", {{"state", "Known"}, {"count", 2}, {"digest", digestOf(live.schema)}, {"structureDigest", digestOf(live.schema)}}},
+                     {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}}})}}},
+                   {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
+                   {"blockers", json::array()},
+                   {"keys", json::array()}};
+    for (const auto& b : blockers) result["blockers"].push_back({{"code", b.code}, {"message", b.message}});
+    for (const auto& key : task.value("keys", json::array())) result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
+    if (task.contains("repository"))
+      result["backup"] = {{"found", true}, {"complete", true}, {"digest", "sha256:backup"}, {"sizeBytes", 500},
+                          {"schemaRelation", live.schema == "1.0.0" ? "Equal" : "Different"},
+                          {"missing", live.schema == "1.0.0" ? json::array() : json::array({"drop_note"})},
+                          {"manifest",
+                           {{"framework", "shop"}, {"current_version", "1.0.0"}, {"createdAt", "2026-11-24T02:00:00Z"}, {"unsettled", false},
+                            {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
+                            {"stores", json::array({{{"name", "database"},
+                                                     {"schema", {{"count", 1}, {"digest", digestOf("1.0.0")}, {"structureDigest", digestOf("1.0.0")}}},
+                                                     {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}}}};
+    return finish(succeeded(result));
+  }
+  if (model.verb == "verify") return finish(succeeded({{"digest", "sha256:backup"}, {"files", 3}, {"bytes", 500}, {"manifest", {{"framework", "shop"}}}}));
+  if (model.verb == "stage") {
+    const std::string name = names["stage"];
+    if (databases.count(name)) return finish(failed("StageExists", "somebody restored into it"));
+    databases[name] = {++oids_, false, "1.0.0", "as backed up"};
+    ++restores;
+    return finish(succeeded({{"stageOid", databases[name].oid}, {"liveOid", live.oid}, {"systemIdentifier", "7000"}}));
+  }
+  if (model.verb == "switch") {
+    if (model.pod.meta.annotations[api::kAnnotationGo] != task["token"]) {
+      model.progress = reconcilers::MoverProgress{{}, "waiting for go"};
+      return;
+    }
+    const std::string stage = names["stage"], prev = names["prev"];
+    if (live.oid == expect["liveOid"]) {
+      if (deployment.containers[0].image != "localhost/demo-app:1.0.0") violation("switched before the image was the target's");
+      databases[prev] = live;
+      databases[prev].open = false;
+      databases["shop"] = databases[stage];
+      databases.erase(stage);
+    }
+    if (databases["shop"].oid != expect["stageOid"]) return finish(failed("WrongDatabase", "live is neither"));
+    databases["shop"].open = true;
+    return finish(succeeded({{"liveOid", databases["shop"].oid}, {"prevOid", databases[prev].oid}}));
+  }
+  if (model.verb == "switchback") {
+    if (livePods() > 0) violation("S8: switched back while the application runs");
+    std::uint32_t reverted = 0;
+    if (live.oid == expect["stageOid"]) {
+      databases[names["reverted"]] = live;
+      databases[names["reverted"]].open = false;
+      reverted = live.oid;
+      databases["shop"] = databases[names["prev"]];
+      databases.erase(names["prev"]);
+    }
+    databases["shop"].open = true;
+    return finish(succeeded({{"liveOid", databases["shop"].oid}, {"revertedOid", reverted}}));
+  }
+  if (model.verb == "check") {
+    return finish(succeeded({{"health", json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}})},
+                             {"schema", {{"state", "Known"}, {"count", 1}, {"digest", digestOf(live.schema)}, {"structureDigest", digestOf(live.schema)}}},
+                             {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}));
+  }
+  if (model.verb == "discard") {
+    for (auto it = databases.begin(); it != databases.end();)
+      it = it->first.rfind("shop_stage_", 0) == 0 ? databases.erase(it) : std::next(it);
+    return finish(succeeded({{"dropped", json::array()}}));
+  }
+  violation("a verb nobody knows: " + model.verb);
+}
+
+void World::step(int millis) {
+  now += Millis(millis);
+  for (auto& [name, model] : jobs) {
+    if (model.job.suspended || model.job.complete || model.job.failedCondition) continue;
+    if (!model.podStarted) {
+      model.podStarted = true;
+      model.pod.meta.name = name + "-pod";
+      model.pod.meta.namespace_ = "demo";
+      model.pod.meta.uid = "pod-uid-" + std::to_string(++uids_);
+      model.pod.phase = "Running";
+      continue;
+    }
+    runMover(model);
+  }
+  // The deployment's pods follow its replicas: one move a step.
+  const std::string& image = deployment.containers[0].image;
+  if (static_cast<int>(pods.size()) > deployment.replicas) {
+    pods.resize(static_cast<std::size_t>(deployment.replicas));
+  } else if (static_cast<int>(pods.size()) < deployment.replicas) {
+    kube::Pod pod;
+    pod.meta.name = "shop-" + std::to_string(++uids_);
+    pod.phase = "Running";
+    pod.containers = {{}};
+    pod.containers[0].image = image;
+    pods.push_back(pod);
+  } else {
+    for (auto& pod : pods) {
+      const bool broken = brokenImages.count(image) > 0;
+      pod.ready = !broken;
+      if (broken) {
+        pod.containers[0].waitingReason = "CrashLoopBackOff";
+        pod.containers[0].restartCount += 1;
+      }
+    }
+  }
+  deployment.observedGeneration = deployment.meta.generation;
+  deployment.statusReplicas = static_cast<int>(pods.size());
+  deployment.updatedReplicas = deployment.statusReplicas;
+  deployment.readyReplicas = static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }));
+  deployment.availableReplicas = deployment.readyReplicas;
+}
+
+reconcilers::Decision World::decide() { return reconcilers::reconcileRollback(snapshot(), kSettings); }
+
+bool World::run(int passes) {
+  for (int i = 0; i < passes; ++i) {
+    if (!rollback) return true;
+    const auto decision = decide();
+    for (const auto& request : decision.requests)
+      if (!send(request)) break;
+    if (rollback && rollback->status.phase && api::isEnding(*rollback->status.phase) && decision.requests.empty()) return true;
+    step();
+  }
+  return false;
+}
+
+}  // namespace rollback::test

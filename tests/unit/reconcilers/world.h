@@ -1,0 +1,95 @@
+// A small model of a namespace for tests of the engine: a Framework with one Deployment and one PostgreSQL database, an API
+// server that knows compare-and-swap, Jobs that run a model of the mover. Everything is synchronous: requests are applied one by
+// one, step() lets controllers, kubelet and Jobs make one move.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/decision.h"
+#include "common/settings.h"
+#include "common/snapshot.h"
+#include "kube/objects/request.h"
+
+namespace rollback::test {
+
+struct ModelDatabase {
+  std::uint32_t oid = 0;
+  bool open = true;
+  std::string schema;   // which version's schema its content has
+  std::string content;  // what was written into it, in words
+};
+
+struct ModelJob {
+  kube::Job job;
+  std::string verb, store, task, image, effect;
+  bool created = true;
+  bool podStarted = false;
+  kube::Pod pod;
+  std::optional<reconcilers::Outcome> outcome;
+  bool waitingForGo = false;
+  std::optional<reconcilers::MoverProgress> progress;
+};
+
+class World {
+ public:
+  World();
+
+  // --- what a test sets up
+  std::string liveSchema = "2.0.0";            // of the live database
+  bool backupExists = true;                    // a verified backup of 1.0.0
+  std::set<std::string> brokenImages;          // images whose pods never become ready
+  std::set<std::string> unpullableImages;
+  std::map<std::string, reconcilers::Outcome> scripted;  // verb → outcome given instead of the model's, once
+  std::vector<reconcilers::Blocker> blockers;
+  std::string keyState = "Match";
+  bool checkHealthy = true;
+
+  // --- the world
+  WallTime now{};
+  std::optional<api::FrameworkRollback> rollback;
+  api::Framework framework;
+  api::FrameworkClass frameworkClass;
+  kube::Workload deployment, database;
+  std::vector<kube::Pod> pods;
+  std::map<std::string, ModelJob> jobs;
+  std::optional<kube::ConfigMap> ledger;
+  std::map<std::string, ModelDatabase> databases;
+  int restores = 0;                            // how often a backup was restored
+  std::vector<std::string> log;                // what happened, for a failure's story
+  std::string runner;                          // the last ServiceAccount a request was sent as
+  std::vector<std::string> violations;         // of rules any request must keep
+
+  reconcilers::RollbackSnapshot snapshot();
+  // Sends one request; false: the API server refused it (Conflict, Invalid, NotFound).
+  bool send(const kube::Request& request);
+  // Controllers, kubelet and Jobs make one move; time goes on by `millis`.
+  void step(int millis = 500);
+
+  // decide, send, step until the rollback has ended (and its finalizer is gone) or `passes` are used up; true if it ended.
+  bool run(int passes = 400);
+  reconcilers::Decision decide();
+
+  bool lockFree() const { return !framework.status.activeRollback; }
+  int livePods() const;
+  int liveJobs() const;
+  bool serving() const;                        // the deployment's pods are ready and its database is open
+
+  static constexpr const char* kName = "back-to-1";
+
+ private:
+  void touch(kube::ObjectMeta& meta) { meta.resourceVersion = std::to_string(++version_); }
+  void runMover(ModelJob& job);
+  void violation(const std::string& text) { violations.push_back(text); }
+  int version_ = 100;
+  int uids_ = 0;
+  std::uint32_t oids_ = 20000;
+};
+
+// The rollback of the examples: to version 1.0.0.
+api::FrameworkRollback wish();
+
+}  // namespace rollback::test
