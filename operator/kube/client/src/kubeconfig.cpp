@@ -17,7 +17,6 @@ constexpr const char* kExecGroup = "client.authentication.k8s.io/";
 struct Entry {
   json body = json::object();
   std::string file;
-  bool found = false;
 };
 
 struct Merged {
@@ -46,6 +45,8 @@ class Members {
     const json* value = find(name);
     if (value == nullptr) return {};
     if (value->is_string()) return value->get<std::string>();
+    // `user: 1` and `name: no` are the texts "1" and "false" to kubectl, as long as a text is wanted.
+    if (value->is_number_integer() || value->is_boolean()) return value->dump();
     refuse(std::string(name) + " is not a string (quote it)");
     return {};
   }
@@ -101,13 +102,14 @@ Result<void> mergeEntries(const json& document, const char* list, const char* bo
   if (!entries->is_array()) return bad(file, std::string(list) + " is not a list");
   std::map<std::string, Entry> mine;
   for (const json& each : *entries) {
-    const auto name = each.is_object() ? each.find("name") : each.end();
-    if (name == each.end() || !name->is_string()) return bad(file, std::string("an entry of ") + list + " has no name");
-    Entry entry{each.value(body, json::object()), file, true};
+    Members members(each, file);
+    const std::string name = members.string("name");
+    if (name.empty()) return bad(file, std::string("an entry of ") + list + " has no name");
+    Entry entry{each.value(body, json::object()), file};
     if (entry.body.is_null()) entry.body = json::object();
-    if (!entry.body.is_object()) return bad(file, std::string(body) + " of " + quote(*name) + " is not a mapping");
-    if (!mine.emplace(*name, std::move(entry)).second) {
-      return bad(file, std::string(list) + " names " + quote(*name) + " twice");
+    if (!entry.body.is_object()) return bad(file, std::string(body) + " of " + quote(name) + " is not a mapping");
+    if (!mine.emplace(name, std::move(entry)).second) {
+      return bad(file, std::string(list) + " names " + quote(name) + " twice");
     }
   }
   into.merge(mine);
@@ -202,6 +204,11 @@ Result<ExecPluginConfig> readExec(const json& body, const std::string& where, co
   if (command.empty()) exec.refuse("exec.command is missing");
   // Without a slash it is looked up on PATH; with one it is a path like the others in the file.
   config.argv.push_back(command.find('/') == std::string::npos ? command : Members::resolve(command, file));
+  for (const char* list : {"args", "env"}) {
+    const json* value = exec.find(list);
+    if (value != nullptr && !value->is_array()) exec.refuse(std::string("exec.") + list + " is not a list");
+  }
+  if (exec.fault()) return *exec.fault();
   if (const json* args = exec.find("args")) {
     for (const json& each : *args) {
       if (!each.is_string()) exec.refuse("exec.args holds something that is not a string (quote it)");

@@ -79,6 +79,7 @@ class Converter {
     json object = json::object();
     for (const auto& member : node) {
       const YAML::Node& keyNode = member.first;
+      if (keyNode.IsNull()) return badYaml("a mapping key must not be null", keyNode.Mark());
       if (!keyNode.IsScalar()) return badYaml("a mapping key must be text, a number or a boolean", keyNode.Mark());
       if (keyNode.Scalar() == "<<" && keyNode.Tag() != "!") {
         return badYaml("merge keys (<<) are not supported; write the members out", keyNode.Mark());
@@ -127,7 +128,11 @@ Result<json> parse(std::string_view text) {
     if (auto asJson = parseJson(text)) return std::move(*asJson);
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
+    const std::string whole(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(whole);
+    // A quote that is never closed passes when the text ends with its line, so a file cut off there would, too. With one
+    // more byte on that line, a comment to everybody else, it does not.
+    if (!whole.empty() && whole.back() == '\n') YAML::LoadAll(whole + "#");
     std::optional<YAML::Node> only;
     for (const YAML::Node& each : documents) {
       if (each.IsNull()) continue;  // "---" before the first or after the last
