@@ -13,6 +13,7 @@
 #include "common/settings.h"
 #include "common/snapshot.h"
 #include "kube/objects/request.h"
+#include "stores/inspection.h"
 
 namespace rollback::test {
 
