@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Kubernetes binaries the test clusters run, once, from Go modules pinned by the go.mod and go.sum beside
 # this file, into $FROLLBACK_CACHE/kubernetes-<version>. Prints that folder's path on its last line of stdout.
+#   build.sh kubectl  only that
 #   build.sh api    etcd, kube-apiserver, kube-controller-manager, kubectl
 #   build.sh node   the same, and kube-scheduler, kubelet, kube-proxy, CoreDNS
 # Cold on two cores it takes about 7 minutes (kube-apiserver alone nearly 4); later calls return at once.
@@ -60,6 +61,7 @@ exec 9>"$bin/.lock"
 flock 9                                        # two test runs at once: the second waits, then finds everything
 missing=0
 names="kube-apiserver kube-controller-manager kubectl etcd"
+[ "$want" = kubectl ] && names=kubectl
 [ "$want" = node ] && names="$names kube-scheduler kubelet kube-proxy coredns"
 for n in $names; do [ -x "$bin/$n" ] || missing=1; done
 if [ $missing = 1 ]; then

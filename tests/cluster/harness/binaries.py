@@ -15,7 +15,8 @@ TOOLS_NODE = {**TOOLS_API, "containerd": "containerd", "ctr": "containerd", "run
 
 
 def find(tier: str) -> pathlib.Path:
-    wanted = API if tier == "api" else NODE
+    """The folder with the binaries of tier api or node, or with at least kubectl; built first when there is none."""
+    wanted = {"kubectl": ["kubectl"], "api": API, "node": NODE}[tier]
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     if assets and all((pathlib.Path(assets) / n).is_file() for n in wanted):
         return pathlib.Path(assets)

@@ -116,8 +116,8 @@ def down(cluster: Cluster, keep_logs) -> int:
         if keep_logs:
             target = pathlib.Path(keep_logs) / cluster.name
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(cluster.log_dir, target)
-            for extra in (cluster.audit_log, cluster.record_path):
+            target.mkdir(parents=True)
+            for extra in (*cluster.log_dir.glob("*.log"), cluster.audit_log, cluster.record_path):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copy(extra, target)
         _clean(cluster)
@@ -193,7 +193,7 @@ def environment(cluster: Cluster) -> dict:
     if existing():
         if not os.environ.get("KUBECONFIG"):
             raise ClusterError("USE_EXISTING_CLUSTER is set but KUBECONFIG is not; say which cluster")
-        return {"KUBECONFIG": os.environ["KUBECONFIG"], "KUBECTL": str(binaries.find("api") / "kubectl")}
+        return {"KUBECONFIG": os.environ["KUBECONFIG"], "KUBECTL": str(binaries.find("kubectl") / "kubectl")}
     record = _running_record(cluster)
     plan = network.Plan(record["number"])
     return {

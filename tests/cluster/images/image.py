@@ -11,6 +11,7 @@ import pathlib
 import sys
 import tempfile
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import oci                                             # noqa: E402
 
