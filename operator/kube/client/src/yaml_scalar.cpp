@@ -7,7 +7,6 @@
 #include <locale>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <regex>
 #include <sstream>
 
 namespace rollback::kube {
@@ -33,6 +32,29 @@ json number(double value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53: integers beyond it are not exact anyway
   if (value == std::floor(value) && std::abs(value) <= kExact) return std::int64_t(value);
   return value;
+}
+
+// [-+]? (digits? '.' digits | digits ['.' digits?]) ([eE] [-+]? digits)?
+bool floatSyntax(std::string_view text) {
+  const auto digits = [&] {
+    const std::size_t count = std::min(text.find_first_not_of("0123456789"), text.size());
+    text.remove_prefix(count);
+    return count;
+  };
+  const auto take = [&](const char* any) {
+    if (text.empty() || std::string_view(any).find(text.front()) == std::string_view::npos) return false;
+    text.remove_prefix(1);
+    return true;
+  };
+  take("+-");
+  const std::size_t before = digits();
+  const std::size_t after = take(".") ? digits() : 0;
+  if (before + after == 0) return false;
+  if (take("eE")) {
+    take("+-");
+    if (digits() == 0) return false;
+  }
+  return text.empty();
 }
 
 struct Integer {
@@ -88,8 +110,7 @@ Result<json> resolvePlainScalar(const std::string& text) {
   if (integer.outcome == Integer::Outcome::TooBig) {
     return Error{ErrorCode::BadInput, "an integer does not fit into 64 bits; quote it if it is meant as text"};
   }
-  static const std::regex kFloat(R"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)");
-  if (plain.size() <= 400 && std::regex_match(plain, kFloat)) {  // 400: longer than any double, short of regex recursion
+  if (floatSyntax(plain)) {
     if (const auto value = parseFloat(plain)) return number(*value);
   }
   return json(text);

@@ -18,9 +18,22 @@ struct Resource {
   std::string apiVersion() const { return group.empty() ? version : group + "/" + version; }
 };
 
+// The built-in ones this operator uses, at the versions every supported server (1.31 and later) has. Inline, so that they are
+// there before whatever constant of another file is made of them.
 namespace resources {
-extern const Resource kPods, kConfigMaps, kNamespaces, kServices, kServiceAccounts, kPersistentVolumeClaims, kEvents, kLeases, kJobs,
-    kDeployments, kStatefulSets, kSelfSubjectAccessReviews;
+inline const Resource kPods{"", "v1", "pods", "Pod"};
+inline const Resource kConfigMaps{"", "v1", "configmaps", "ConfigMap"};
+inline const Resource kNamespaces{"", "v1", "namespaces", "Namespace", false};
+inline const Resource kServices{"", "v1", "services", "Service"};
+inline const Resource kServiceAccounts{"", "v1", "serviceaccounts", "ServiceAccount"};
+inline const Resource kPersistentVolumeClaims{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"};
+inline const Resource kEvents{"events.k8s.io", "v1", "events", "Event"};
+inline const Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
+inline const Resource kJobs{"batch", "v1", "jobs", "Job"};
+inline const Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
+inline const Resource kStatefulSets{"apps", "v1", "statefulsets", "StatefulSet"};
+inline const Resource kSelfSubjectAccessReviews{"authorization.k8s.io", "v1", "selfsubjectaccessreviews",
+                                                "SelfSubjectAccessReview", false};
 }  // namespace resources
 
 enum class Verb { Get, List, Watch, Create, Update, Patch, Delete };
