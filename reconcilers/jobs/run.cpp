@@ -116,4 +116,22 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
   return run;
 }
 
+JobRun runJobToVerdict(api::StepRecord& record, const JobRunInput& input, const Settings& settings) {
+  JobRun run = runJob(record, input, settings);
+  if (run.state != JobRun::State::Done || !isTransient(*run.outcome)) return run;
+  const Millis pause = std::min(Millis(1000) * (1 << std::min(record.attempt - 1, 5)), Millis(30000));
+  WallTime ended = input.now;
+  for (const auto& pod : run.view->pods)
+    for (const auto& container : pod.containers)
+      if (container.terminated) parseTime(container.finishedAt, ended);
+  if (input.now < ended + pause) {
+    run.state = JobRun::State::Wait;
+    run.message = run.outcome->message;
+    run.recheck = std::chrono::duration_cast<Millis>(ended + pause - input.now);
+    return run;
+  }
+  if (nextAttempt(record, input, run.outcome->message)) run.state = JobRun::State::Record;
+  return run;
+}
+
 }  // namespace rollback::reconcilers

@@ -47,6 +47,10 @@ struct JobRunInput {
 // outcome means); the caller writes the status before anything else.
 JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings& settings);
 
+// runJob, where Done is final: after a transient outcome another attempt begins, once a pause that doubles from 1 s to 30 s has
+// passed since the last one's pod ended; Done with a transient outcome when maxAttempts are used up.
+JobRun runJobToVerdict(api::StepRecord& record, const JobRunInput& input, const Settings& settings);
+
 // Transient outcomes are tried again with a new attempt: the server was away, not wrong.
 bool isTransient(const Outcome& outcome);
 

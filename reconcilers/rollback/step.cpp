@@ -1,63 +1,10 @@
 #include "rollback/step.h"
 
 #include <algorithm>
-#include <set>
 
 #include "api/resources.h"
 
 namespace rollback::reconcilers {
-namespace {
-
-const WorkloadView& noWorkload() {
-  static const WorkloadView none;
-  return none;
-}
-
-// Class order, each component after those it depends on; what the class does not know comes last.
-std::vector<ComponentView> inStartOrder(const NamespaceSnapshot& ns, const api::FrameworkClassSpec& frameworkClass) {
-  std::vector<ComponentView> views;
-  for (const auto& component : ns.framework->spec.components) {
-    ComponentView view;
-    view.component = &component;
-    for (const auto& described : frameworkClass.components)
-      if (described.name == component.name) view.described = &described;
-    view.view = ns.workload(component.workloadKind, component.workloadName);
-    if (!view.view) view.view = &noWorkload();
-    views.push_back(view);
-  }
-  const auto position = [&](const ComponentView& view) {
-    return view.described ? view.described - frameworkClass.components.data() : static_cast<std::ptrdiff_t>(frameworkClass.components.size());
-  };
-  std::stable_sort(views.begin(), views.end(), [&](const auto& a, const auto& b) { return position(a) < position(b); });
-  std::vector<ComponentView> ordered;
-  std::set<std::string> placed;
-  std::set<std::string> present;
-  for (const auto& view : views) present.insert(view.component->name);
-  while (ordered.size() < views.size()) {
-    const std::size_t before = ordered.size();
-    for (const auto& view : views) {
-      if (placed.count(view.component->name)) continue;
-      const bool ready = !view.described || std::all_of(view.described->dependsOn.begin(), view.described->dependsOn.end(),
-                                                        [&](const std::string& d) { return placed.count(d) || !present.count(d); });
-      if (!ready) continue;
-      ordered.push_back(view);
-      placed.insert(view.component->name);
-    }
-    if (ordered.size() == before) {  // a cycle: the class's order decides for the rest
-      for (const auto& view : views)
-        if (placed.insert(view.component->name).second) ordered.push_back(view);
-    }
-  }
-  return ordered;
-}
-
-}  // namespace
-
-const kube::Container* ComponentView::container() const {
-  if (!view->workload) return nullptr;
-  if (!component->container.empty()) return view->workload->container(component->container);
-  return view->workload->containers.size() == 1 ? &view->workload->containers.front() : nullptr;
-}
 
 StepContext::StepContext(const RollbackSnapshot& snapshot, const Settings& s) : in(snapshot), settings(s), draft(snapshot.rollback) {
   if (draft.status.plan && !draft.status.plan->frozenClass.empty()) {
@@ -65,7 +12,7 @@ StepContext::StepContext(const RollbackSnapshot& snapshot, const Settings& s) : 
   } else if (in.ns.frameworkClass) {
     classSpec_ = in.ns.frameworkClass->spec;
   }
-  if (in.ns.framework) components_ = inStartOrder(in.ns, classSpec_);
+  if (in.ns.framework) components_ = componentsInStartOrder(in.ns, in.ns.framework->spec, classSpec_);
 }
 
 api::StepRecord& StepContext::record(const std::string& name, const std::string& store) {
@@ -127,7 +74,7 @@ StepResult StepContext::runMoverJob(const std::string& recordName, const std::st
   input.maxAttempts = maxAttempts;
   input.spec = spec;
   input.name = [&](int attempt) { return jobName("frb", draft.meta.uid, step, store, attempt); };
-  JobRun run = runJob(line, input, settings);
+  JobRun run = runJobToVerdict(line, input, settings);
   switch (run.state) {
     case JobRun::State::Record: return StepResult::record();
     case JobRun::State::Act: return StepResult::act(std::move(run.requests));
@@ -136,17 +83,6 @@ StepResult StepContext::runMoverJob(const std::string& recordName, const std::st
     case JobRun::State::Done: break;
   }
   const Outcome& outcome = *run.outcome;
-  if (isTransient(outcome)) {
-    // The server was away: wait a little longer each time, by the end of the last attempt as its pod tells it.
-    const Millis pause = std::min(Millis(1000) * (1 << std::min(line.attempt - 1, 5)), Millis(30000));
-    WallTime ended = now();
-    for (const auto& pod : run.view->pods)
-      for (const auto& container : pod.containers)
-        if (container.terminated) parseTime(container.finishedAt, ended);
-    if (now() < ended + pause) return StepResult::wait(outcome.message, std::chrono::duration_cast<Millis>(ended + pause - now()));
-    if (nextAttempt(line, input, outcome.message)) return StepResult::record();
-    return StepResult::fail(outcome.code, outcome.message);
-  }
   if (outcome.kind != Outcome::Kind::Succeeded) return StepResult::fail(outcome.code.empty() ? "JobFailed" : outcome.code, outcome.message);
   return finished(outcome);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "api/framework_rollback.h"
+#include "common/components.h"
 #include "common/settings.h"
 #include "common/snapshot.h"
 #include "jobs/run.h"
@@ -38,16 +39,6 @@ struct StepResult {
   static StepResult end(api::Phase phase, std::string code, std::string message) {
     return {Kind::End, {}, std::move(code), std::move(message), {}, phase};
   }
-};
-
-// One component of the framework, joined with its workload.
-struct ComponentView {
-  const api::FrameworkComponent* component = nullptr;
-  const api::Component* described = nullptr;  // by the class
-  const WorkloadView* view = nullptr;         // never null; view->workload may be absent
-  std::string key() const { return component->workloadKind + "/" + component->workloadName; }
-  // The container that carries the version; nullptr if the workload or the container is missing.
-  const kube::Container* container() const;
 };
 
 class StepContext {
