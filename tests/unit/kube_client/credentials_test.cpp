@@ -19,7 +19,8 @@ std::string tokenOf(const std::shared_ptr<Credentials>& credentials) {
 struct Mounted : Setting {
   material::Pair ca = material::makePair("ca");
   Mounted() {
-    environment = {{"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}, {"HOME", directory.path()}};
+    environment = {
+        {"KUBERNETES_SERVICE_HOST", "10.96.0.1"}, {"KUBERNETES_SERVICE_PORT", "443"}, {"HOME", directory.path()}};
     directory.write("sa/token", "first\n");
     directory.write("sa/ca.crt", ca.certificate);
     directory.write("sa/namespace", "operators\n");
@@ -126,7 +127,8 @@ TEST_CASE("given a pod without a CA, then no transport is made, and the error is
 }
 
 TEST_CASE("a token that cannot be a header value is refused without being shown") {
-  for (const std::string& token : {std::string("s3cret\r\nX-Evil: 1"), std::string("s3 cret"), std::string("s3cret\0x", 8), std::string("s3cret\xC3\xA4")}) {
+  for (const std::string& token : {std::string("s3cret\r\nX-Evil: 1"), std::string("s3 cret"),
+                                   std::string("s3cret\0x", 8), std::string("s3cret\xC3\xA4")}) {
     Mounted pod;
     pod.directory.write("sa/token", token);
     const auto header = (*pod.load())->authorization();
@@ -139,8 +141,10 @@ TEST_CASE("a token that cannot be a header value is refused without being shown"
 TEST_CASE("sources are tried in the order users know") {
   Mounted place;
   place.directory.write(".kube/config", Setting::config("home", "server: 'http://home'", "token: x"));
-  const std::string named = place.directory.write("named", Setting::config("named", "server: 'http://named'", "token: x"));
-  const std::string variable = place.directory.write("variable", Setting::config("variable", "server: 'http://variable'", "token: x"));
+  const std::string named =
+      place.directory.write("named", Setting::config("named", "server: 'http://named'", "token: x"));
+  const std::string variable =
+      place.directory.write("variable", Setting::config("variable", "server: 'http://variable'", "token: x"));
   const auto origin = [&] {
     const auto credentials = place.load();
     if (!credentials) return "ERROR " + credentials.error().message;
@@ -172,15 +176,16 @@ TEST_CASE("given several kubeconfigs, then the first to name something wins, and
   const std::string first = place.directory.write("a/config",
                                                   "current-context: one\n"
                                                   "users:\n- name: shared\n  user: {tokenFile: token}\n");
-  const std::string second = place.directory.write("b/config",
-                                                   "current-context: two\n"
-                                                   "contexts:\n"
-                                                   "- {name: one, context: {cluster: c, user: shared, namespace: from-second}}\n"
-                                                   "- {name: two, context: {cluster: d, user: shared}}\n"
-                                                   "clusters:\n"
-                                                   "- {name: c, cluster: {server: 'https://c', insecure-skip-tls-verify: true}}\n"
-                                                   "- {name: d, cluster: {server: 'https://d/base/'}}\n"
-                                                   "users:\n- {name: shared, user: {token: from-second}}\n");
+  const std::string second =
+      place.directory.write("b/config",
+                            "current-context: two\n"
+                            "contexts:\n"
+                            "- {name: one, context: {cluster: c, user: shared, namespace: from-second}}\n"
+                            "- {name: two, context: {cluster: d, user: shared}}\n"
+                            "clusters:\n"
+                            "- {name: c, cluster: {server: 'https://c', insecure-skip-tls-verify: true}}\n"
+                            "- {name: d, cluster: {server: 'https://d/base/'}}\n"
+                            "users:\n- {name: shared, user: {token: from-second}}\n");
   place.directory.write("a/token", "from-first");
   place.options.kubeconfig = first + ":" + (place.directory / "absent") + "::" + second;
   const auto one = place.load();
@@ -207,7 +212,9 @@ TEST_CASE("given a server behind a path, then every request goes below it") {
   REQUIRE((*credentials)->transport().ok());
   place.transports[0]->script = {answer(200, "{}"), answer(200, "")};
   REQUIRE(client->send(get(resources::kPods, "demo", "p"), Deadline{}, {}).ok());
-  REQUIRE(client->watch(list(resources::kPods, ""), Deadline{}, Millis(1000), {}, [](const WatchEvent&) { return true; }).ok());
+  REQUIRE(
+      client->watch(list(resources::kPods, ""), Deadline{}, Millis(1000), {}, [](const WatchEvent&) { return true; })
+          .ok());
   CHECK(place.transports[0]->requests[0].target == "/k8s/clusters/c-1/api/v1/namespaces/demo/pods/p");
   CHECK(place.transports[0]->requests[1].target == "/k8s/clusters/c-1/api/v1/pods?watch=true");
 }
@@ -216,8 +223,10 @@ TEST_CASE("given a kubeconfig with certificate data, then CA, certificate, key a
   Setting place;
   const auto ca = material::makePair("ca"), client = material::makePair("client");
   const auto credentials = place.loadConfig(
-      kServer + ", tls-server-name: api.internal, certificate-authority: ignored, certificate-authority-data: " + material::base64(ca.certificate),
-      "client-certificate-data: " + material::base64(client.certificate) + ", client-key-data: " + material::base64(client.key) + ", as: alice");
+      kServer + ", tls-server-name: api.internal, certificate-authority: ignored, certificate-authority-data: " +
+          material::base64(ca.certificate),
+      "client-certificate-data: " + material::base64(client.certificate) +
+          ", client-key-data: " + material::base64(client.key) + ", as: alice");
   REQUIRE(credentials.ok());
   REQUIRE((*credentials)->transport().ok());
   CHECK(place.made[0].tls.caPem == ca.certificate);
@@ -228,7 +237,8 @@ TEST_CASE("given a kubeconfig with certificate data, then CA, certificate, key a
   CHECK(*(*credentials)->authorization() == "");
 }
 
-TEST_CASE("given certificate files that rotate one after the other, then the old pair serves until the new one is whole") {
+TEST_CASE(
+    "given certificate files that rotate one after the other, then the old pair serves until the new one is whole") {
   Setting place;
   const auto old = material::makePair("old"), fresh = material::makePair("new");
   place.directory.write("tls/cert", old.certificate);
@@ -321,7 +331,10 @@ TEST_CASE("given numbers and booleans where a text is wanted, then they are the 
 
 TEST_CASE("given empty members of unsupported fields, as tools write them, then they do no harm") {
   Setting place;
-  CHECK(place.loadConfig(kServer + ", proxy-url: ''", "token: t, username: '', as-groups: [], as-user-extra: {}, auth-provider: null").ok());
+  CHECK(place
+            .loadConfig(kServer + ", proxy-url: ''",
+                        "token: t, username: '', as-groups: [], as-user-extra: {}, auth-provider: null")
+            .ok());
 }
 
 TEST_CASE("given a kubeconfig with a broken shape, then the error says which file and what") {
@@ -334,7 +347,8 @@ TEST_CASE("given a kubeconfig with a broken shape, then the error says which fil
       {"contexts: [{name: a, context: {}}, {name: b}]", "choose one of \"a\", \"b\""},
       {"current-context: x\ncontexts: [{name: a}]", "there is no context \"x\"; there are \"a\""},
       {"current-context: a\ncontexts: [{name: a, context: {cluster: c}}]", "there is no cluster \"c\"; there are none"},
-      {"current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: {server: 'https://c'}}]",
+      {"current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\nclusters: [{name: c, cluster: "
+       "{server: 'https://c'}}]",
        "there is no user \"u\""},
       {"current-context: a\ncontexts: [{name: a}, {name: a}]", "names \"a\" twice"},
       {"current-context: a\ncontexts: {a: b}", "contexts is not a list"},
@@ -357,8 +371,9 @@ TEST_CASE("given a kubeconfig with a broken shape, then the error says which fil
 
 TEST_CASE("given a user-less context, then requests are anonymous") {
   Setting place;
-  place.options.kubeconfig = place.directory.write(
-      "config", "current-context: a\ncontexts: [{name: a, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: 'https://c'}}]");
+  place.options.kubeconfig = place.directory.write("config",
+                                                   "current-context: a\ncontexts: [{name: a, context: {cluster: "
+                                                   "c}}]\nclusters: [{name: c, cluster: {server: 'https://c'}}]");
   const auto credentials = place.load();
   REQUIRE(credentials.ok());
   CHECK(*(*credentials)->authorization() == "");

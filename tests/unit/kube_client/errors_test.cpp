@@ -10,8 +10,8 @@ using Catch::Matchers::Contains;
 
 std::string statusBody(int code, const std::string& reason, const std::string& details = "null",
                        const std::string& message = "because") {
-  return R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":")" + message + R"(","reason":")" + reason +
-         R"(","details":)" + details + R"(,"code":)" + std::to_string(code) + "}";
+  return R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":")" + message +
+         R"(","reason":")" + reason + R"(","details":)" + details + R"(,"code":)" + std::to_string(code) + "}";
 }
 
 TEST_CASE("the reason of a Status decides the code, whatever the HTTP status") {
@@ -40,8 +40,8 @@ TEST_CASE("the reason of a Status decides the code, whatever the HTTP status") {
       {500, "InternalError", ErrorCode::Unavailable},
       {503, "ServiceUnavailable", ErrorCode::Unavailable},
       {500, "StoreReadError", ErrorCode::Unavailable},
-      {500, "NotFound", ErrorCode::NotFound},       // the reason wins
-      {409, "SomethingNew", ErrorCode::Conflict},   // an unknown one does not
+      {500, "NotFound", ErrorCode::NotFound},      // the reason wins
+      {409, "SomethingNew", ErrorCode::Conflict},  // an unknown one does not
   };
   for (const Row& row : rows) {
     INFO(row.http << " " << row.reason);
@@ -59,14 +59,14 @@ TEST_CASE("given an answer that is no Status, then the HTTP status decides and t
     int http;
     ErrorCode code;
   };
-  const Row rows[] = {{301, ErrorCode::Protocol},     {400, ErrorCode::BadInput},  {401, ErrorCode::Unauthorized},
-                      {403, ErrorCode::Forbidden},    {404, ErrorCode::NotFound},  {409, ErrorCode::Conflict},
-                      {410, ErrorCode::Expired},      {422, ErrorCode::Invalid},   {429, ErrorCode::TooManyRequests},
-                      {502, ErrorCode::Unavailable},  {503, ErrorCode::Unavailable}, {504, ErrorCode::Timeout},
-                      {418, ErrorCode::BadInput},     {100, ErrorCode::Protocol}};
+  const Row rows[] = {{301, ErrorCode::Protocol},    {400, ErrorCode::BadInput},    {401, ErrorCode::Unauthorized},
+                      {403, ErrorCode::Forbidden},   {404, ErrorCode::NotFound},    {409, ErrorCode::Conflict},
+                      {410, ErrorCode::Expired},     {422, ErrorCode::Invalid},     {429, ErrorCode::TooManyRequests},
+                      {502, ErrorCode::Unavailable}, {503, ErrorCode::Unavailable}, {504, ErrorCode::Timeout},
+                      {418, ErrorCode::BadInput},    {100, ErrorCode::Protocol}};
   for (const Row& row : rows) {
-    for (const char* body : {"<html>s3cret</html>", "", "[]", "null", R"({"kind":"Secret","reason":"NotFound","data":"s3cret"})",
-                             R"({"kind":"Status")"}) {
+    for (const char* body : {"<html>s3cret</html>", "", "[]", "null",
+                             R"({"kind":"Secret","reason":"NotFound","data":"s3cret"})", R"({"kind":"Status")"}) {
       INFO(row.http << " " << body);
       const Error error = statusError(row.http, body, {});
       CHECK(toString(error.code) == std::string(toString(row.code)));
@@ -113,20 +113,28 @@ TEST_CASE("how long to wait is read from the header, else from the details") {
 
 TEST_CASE("a resourceVersion from the future is Expired, in the spelling of every server age") {
   const Error present = statusError(
-      504, statusBody(504, "Timeout", R"({"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1})"), {});
-  const Error cause = statusError(504, statusBody(504, "Timeout", R"({"causes":[{"message":"Too large resource version"}]})"), {});
-  const Error message = statusError(504, statusBody(504, "Timeout", "{}", "Too large resource version: 9, current: 5"), {});
+      504,
+      statusBody(
+          504, "Timeout",
+          R"({"causes":[{"reason":"ResourceVersionTooLarge","message":"Too large resource version"}],"retryAfterSeconds":1})"),
+      {});
+  const Error cause =
+      statusError(504, statusBody(504, "Timeout", R"({"causes":[{"message":"Too large resource version"}]})"), {});
+  const Error message =
+      statusError(504, statusBody(504, "Timeout", "{}", "Too large resource version: 9, current: 5"), {});
   for (const Error& error : {present, cause, message}) {
     CHECK(error.code == ErrorCode::Expired);
     CHECK(error.reason == kTooLargeResourceVersion);
   }
   // The words alone mean nothing where they are not a timeout's.
-  CHECK(statusError(400, statusBody(400, "BadRequest", "{}", "Too large resource version"), {}).code == ErrorCode::BadInput);
+  CHECK(statusError(400, statusBody(400, "BadRequest", "{}", "Too large resource version"), {}).code ==
+        ErrorCode::BadInput);
   CHECK(statusError(504, statusBody(504, "Timeout"), {}).code == ErrorCode::Timeout);
 }
 
 TEST_CASE("a message of any length and a Status of odd types do no harm") {
-  const Error error = statusError(422, statusBody(422, "Invalid", "null", std::string(2047, 'a') + "\xC3\xA4" + std::string(5000, 'b')), {});
+  const Error error = statusError(
+      422, statusBody(422, "Invalid", "null", std::string(2047, 'a') + "\xC3\xA4" + std::string(5000, 'b')), {});
   CHECK(error.message.size() < 2200);
   CHECK_THAT(error.message, Catch::Matchers::EndsWith("a…"));
   for (const char* body : {R"({"kind":"Status","reason":5,"message":{},"details":{"causes":{}}})",

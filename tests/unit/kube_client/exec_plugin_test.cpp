@@ -18,7 +18,8 @@ using nlohmann::json;
 constexpr const char* kV1 = "client.authentication.k8s.io/v1";
 
 std::string user(const std::string& more = "") {
-  return std::string("exec: {apiVersion: ") + kV1 + ", command: get-token, interactiveMode: Never" + (more.empty() ? "" : ", ") + more + "}";
+  return std::string("exec: {apiVersion: ") + kV1 + ", command: get-token, interactiveMode: Never" +
+         (more.empty() ? "" : ", ") + more + "}";
 }
 
 std::string printed(const json& status, const std::string& apiVersion = kV1) {
@@ -52,8 +53,10 @@ TEST_CASE("given an exec plugin, then it runs without a shell and is told who as
   REQUIRE(place.runs[0].environment.size() == 2);
   CHECK(place.runs[0].environment[0] == std::make_pair(std::string("A"), std::string("b")));
   CHECK(place.runs[0].environment[1].first == "KUBERNETES_EXEC_INFO");
-  CHECK(json::parse(place.runs[0].environment[1].second) ==
-        json::parse(R"({"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}})"));
+  CHECK(
+      json::parse(place.runs[0].environment[1].second) ==
+      json::parse(
+          R"({"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}})"));
   CHECK(place.runs[0].deadline == Millis(30000));
 }
 
@@ -76,7 +79,9 @@ TEST_CASE("given a plugin that wants cluster info, then it gets server, CA and i
 
 TEST_CASE("a command with a slash is relative to its kubeconfig, one without is looked up") {
   Setting place;
-  place.plugin = [](const PluginCommand&) -> Result<std::string> { return printed({{"token", "t"}}, "client.authentication.k8s.io/v1beta1"); };
+  place.plugin = [](const PluginCommand&) -> Result<std::string> {
+    return printed({{"token", "t"}}, "client.authentication.k8s.io/v1beta1");
+  };
   const std::string exec = "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: ";
   REQUIRE((*place.loadConfig("server: 'https://c'", exec + "./bin/p}"))->authorization().ok());
   REQUIRE((*place.loadConfig("server: 'https://c'", exec + "p}"))->authorization().ok());
@@ -140,7 +145,8 @@ TEST_CASE("given output that is no credential, then the error says what is wrong
   const Row rows[] = {
       {"s3cret", "is no ExecCredential"},
       {"", "is no ExecCredential"},
-      {R"({"kind":"Token","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"s3cret"}})", "is no ExecCredential"},
+      {R"({"kind":"Token","apiVersion":"client.authentication.k8s.io/v1","status":{"token":"s3cret"}})",
+       "is no ExecCredential"},
       {printed({{"token", "s3cret"}}, "client.authentication.k8s.io/v1beta1"), "another apiVersion"},
       {R"({"kind":"ExecCredential","apiVersion":"client.authentication.k8s.io/v1"})", "has no status"},
       {printed(json::object()), "neither a token nor a certificate"},
@@ -209,9 +215,10 @@ struct Real : Setting {
   Result<std::string> token(const std::string& body) {
     const std::string path = script(body);
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-    const auto loaded = loadConfig("server: 'https://c'", std::string("exec: {apiVersion: ") + kV1 +
-                                                              ", command: ./plugin.sh, args: [one, 'two words'], "
-                                                              "env: [{name: PLUGIN_WORD, value: hello}], interactiveMode: Never}");
+    const auto loaded =
+        loadConfig("server: 'https://c'", std::string("exec: {apiVersion: ") + kV1 +
+                                              ", command: ./plugin.sh, args: [one, 'two words'], "
+                                              "env: [{name: PLUGIN_WORD, value: hello}], interactiveMode: Never}");
     REQUIRE(loaded.ok());
     return (*loaded)->authorization();
   }
@@ -247,8 +254,9 @@ TEST_CASE("given a real program that fails, is ended or talks without end, then 
 
 TEST_CASE("given a program that is not there or not executable, then it is an error, not a crash") {
   Real place;
-  const auto absent = place.loadConfig("server: 'https://c'", std::string("exec: {apiVersion: ") + kV1 +
-                                                                  ", command: no-such-program-here, installHint: get it, interactiveMode: Never}");
+  const auto absent = place.loadConfig(
+      "server: 'https://c'", std::string("exec: {apiVersion: ") + kV1 +
+                                 ", command: no-such-program-here, installHint: get it, interactiveMode: Never}");
   CHECK_THAT((*absent)->authorization().error().message, Contains("No such file") && Contains("get it"));
 }
 

@@ -33,7 +33,7 @@ struct Answer {
   int status = 200;
   http::Headers headers;
   std::vector<std::string> pieces;
-  Result<void> end;          // of a stream; of send() if `status` is 0
+  Result<void> end;  // of a stream; of send() if `status` is 0
   Millis takes{0};
   std::function<void()> also;  // runs while the request is under way
 };
@@ -43,8 +43,9 @@ inline Answer answer(int status, std::string body, http::Headers headers = {}) {
 }
 inline Answer failure(ErrorCode code) { return Answer{0, {}, {}, Error{code, "the transport failed"}, Millis(0), {}}; }
 inline Answer status(int code, const std::string& reason, http::Headers headers = {}) {
-  return answer(code, R"({"kind":"Status","apiVersion":"v1","status":"Failure","code":)" + std::to_string(code) + R"(,"reason":")" +
-                          reason + R"(","message":"because"})",
+  return answer(code,
+                R"({"kind":"Status","apiVersion":"v1","status":"Failure","code":)" + std::to_string(code) +
+                    R"(,"reason":")" + reason + R"(","message":"because"})",
                 std::move(headers));
 }
 

@@ -11,7 +11,8 @@ using Catch::Matchers::Contains;
 
 const Request kList = list(resources::kPods, "demo", "app=shop");
 
-Result<ListMeta> collect(Bench& bench, std::vector<std::string>& items, int pageSize = 500, const Request& request = kList) {
+Result<ListMeta> collect(Bench& bench, std::vector<std::string>& items, int pageSize = 500,
+                         const Request& request = kList) {
   return bench.client()->list(request, pageSize, bench.in(Millis(60000)), bench.cancel, [&](std::string_view item) {
     items.emplace_back(item);
     return Result<void>{};
@@ -19,17 +20,18 @@ Result<ListMeta> collect(Bench& bench, std::vector<std::string>& items, int page
 }
 
 std::string page(const std::string& items, const std::string& version, const std::string& next = "") {
-  return R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" + version + R"(","continue":")" + next +
-         R"("},"items":[)" + items + "]}";
+  return R"({"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":")" + version + R"(","continue":")" +
+         next + R"("},"items":[)" + items + "]}";
 }
 
-TEST_CASE("given a list of several pages, then every item is delivered and the first page's resourceVersion is returned") {
+TEST_CASE(
+    "given a list of several pages, then every item is delivered and the first page's resourceVersion is returned") {
   Bench bench;
   Request request = kList;
   request.query.emplace_back("resourceVersion", "0");
   request.query.emplace_back("resourceVersionMatch", "NotOlderThan");
-  bench.transport->script = {answer(200, page(R"({"n":1},{"n":2})", "10", "a+b=")), answer(200, page(R"({"n":3})", "11", "c")),
-                             answer(200, page("", "12"))};
+  bench.transport->script = {answer(200, page(R"({"n":1},{"n":2})", "10", "a+b=")),
+                             answer(200, page(R"({"n":3})", "11", "c")), answer(200, page("", "12"))};
   std::vector<std::string> items;
   const auto meta = collect(bench, items, 2, request);
   REQUIRE(meta.ok());
@@ -75,8 +77,9 @@ TEST_CASE("given a continue token that expired, then the list is Expired and not
 
 TEST_CASE("given a page that fails before its first item, then it is asked for again like any read") {
   Bench bench;
-  bench.transport->script = {status(429, "TooManyRequests", {{"retry-after", "1"}}), answer(200, page(R"({"n":1})", "10", "x")),
-                             failure(ErrorCode::ConnectionLost), answer(200, page(R"({"n":2})", "10"))};
+  bench.transport->script = {status(429, "TooManyRequests", {{"retry-after", "1"}}),
+                             answer(200, page(R"({"n":1})", "10", "x")), failure(ErrorCode::ConnectionLost),
+                             answer(200, page(R"({"n":2})", "10"))};
   std::vector<std::string> items;
   REQUIRE(collect(bench, items).ok());
   CHECK(items == std::vector<std::string>{R"({"n":1})", R"({"n":2})"});
@@ -101,10 +104,11 @@ TEST_CASE("given a reader that fails on an item, then its error ends the list") 
   Bench bench;
   bench.transport->script = {answer(200, page(R"({"n":1},{"n":2})", "10", "more"))};
   int seen = 0;
-  const auto meta = bench.client()->list(kList, 500, bench.in(Millis(60000)), bench.cancel, [&](std::string_view) -> Result<void> {
-    ++seen;
-    return Error{ErrorCode::Protocol, "cannot read it"};
-  });
+  const auto meta =
+      bench.client()->list(kList, 500, bench.in(Millis(60000)), bench.cancel, [&](std::string_view) -> Result<void> {
+        ++seen;
+        return Error{ErrorCode::Protocol, "cannot read it"};
+      });
   REQUIRE_FALSE(meta.ok());
   CHECK_THAT(meta.error().message, Contains("LIST pods demo") && Contains("cannot read it"));
   CHECK(seen == 1);
@@ -112,7 +116,8 @@ TEST_CASE("given a reader that fails on an item, then its error ends the list") 
 }
 
 TEST_CASE("given an answer that is no list, then it is a Protocol error") {
-  for (const char* body : {R"({"kind":"Pod","metadata":{}})", R"({"kind":"Table","rows":[]})", R"({"metadata":{}})", R"({"kind":"List"})"}) {
+  for (const char* body : {R"({"kind":"Pod","metadata":{}})", R"({"kind":"Table","rows":[]})", R"({"metadata":{}})",
+                           R"({"kind":"List"})"}) {
     INFO(body);
     Bench bench;
     bench.transport->script = {answer(200, body)};
@@ -127,7 +132,8 @@ TEST_CASE("given a list that is refused, then the Status is decoded from the str
   Bench bench;
   Answer refused;
   refused.status = 403;
-  for (const char c : std::string(R"({"kind":"Status","reason":"Forbidden","message":"no list for you"})")) refused.pieces.emplace_back(1, c);
+  for (const char c : std::string(R"({"kind":"Status","reason":"Forbidden","message":"no list for you"})"))
+    refused.pieces.emplace_back(1, c);
   bench.transport->script = {refused};
   std::vector<std::string> items;
   const auto meta = collect(bench, items);
@@ -163,17 +169,16 @@ Result<void> follow(Bench& bench, Seen& seen, Deadline deadline = {}) {
 }
 
 TEST_CASE("given a watch stream cut anywhere, then every event arrives once with its object's bytes as they were") {
-  const std::string stream =
-      R"({"type":"ADDED","object":{"n":1,"s":"}\"{"}})"
-      "\n"
-      R"({"object":{"n":2},"type":"MODIFIED"})"
-      "\n\n"
-      R"( { "extra" : [ {"object":{}} , "x" ] , "type" : "DELETED" , "object" : { "n" : 3 } } )"
-      "\r\n"
-      R"({"type":"NOVEL","object":{}})"
-      "\n"
-      R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}})"
-      "\n";
+  const std::string stream = R"({"type":"ADDED","object":{"n":1,"s":"}\"{"}})"
+                             "\n"
+                             R"({"object":{"n":2},"type":"MODIFIED"})"
+                             "\n\n"
+                             R"( { "extra" : [ {"object":{}} , "x" ] , "type" : "DELETED" , "object" : { "n" : 3 } } )"
+                             "\r\n"
+                             R"({"type":"NOVEL","object":{}})"
+                             "\n"
+                             R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}})"
+                             "\n";
   const std::vector<std::pair<WatchEvent::Type, std::string>> expected{
       {WatchEvent::Type::Added, R"({"n":1,"s":"}\"{"})"},
       {WatchEvent::Type::Modified, R"({"n":2})"},
@@ -196,7 +201,8 @@ TEST_CASE("given a watch, then it asks for the stream with the caller's query, s
   Seen seen;
   const Deadline deadline = bench.in(Millis(300000));
   REQUIRE(follow(bench, seen, deadline).ok());
-  CHECK(bench.transport->requests[0].target == "/api/v1/namespaces/demo/pods?watch=true&labelSelector=app%3Dshop&resourceVersion=7");
+  CHECK(bench.transport->requests[0].target ==
+        "/api/v1/namespaces/demo/pods?watch=true&labelSelector=app%3Dshop&resourceVersion=7");
   CHECK(bench.transport->idles[0] == Millis(70000));
   CHECK(bench.transport->deadlines[0].at == deadline.at);
 }
@@ -208,7 +214,8 @@ TEST_CASE("given an ERROR event, then the watch ends with its error and the read
     int http;
   };
   const Row rows[] = {
-      {R"({"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"})", ErrorCode::Expired, 410},
+      {R"({"kind":"Status","code":410,"reason":"Expired","message":"too old resource version"})", ErrorCode::Expired,
+       410},
       {R"({"kind":"Status","code":410,"reason":"Gone"})", ErrorCode::Expired, 410},
       {R"({"kind":"Status","code":500,"reason":"InternalError"})", ErrorCode::Unavailable, 500},
       {R"({"kind":"Status","reason":"Timeout"})", ErrorCode::Timeout, 500},
@@ -217,8 +224,13 @@ TEST_CASE("given an ERROR event, then the watch ends with its error and the read
   for (const Row& row : rows) {
     INFO(row.object);
     Bench bench;
-    bench.transport->script = {answer(200, R"({"type":"ADDED","object":{"n":1}})" "\n" R"({"type":"ERROR","object":)" + std::string(row.object) +
-                                               "}\n" R"({"type":"ADDED","object":{"n":2}})" "\n")};
+    bench.transport->script = {answer(200, R"({"type":"ADDED","object":{"n":1}})"
+                                           "\n"
+                                           R"({"type":"ERROR","object":)" +
+                                               std::string(row.object) +
+                                               "}\n"
+                                               R"({"type":"ADDED","object":{"n":2}})"
+                                               "\n")};
     Seen seen;
     const auto end = follow(bench, seen);
     REQUIRE_FALSE(end.ok());
@@ -230,7 +242,10 @@ TEST_CASE("given an ERROR event, then the watch ends with its error and the read
 
 TEST_CASE("given a reader that has seen enough, then the watch is Cancelled after that event") {
   Bench bench;
-  bench.transport->script = {answer(200, R"({"type":"ADDED","object":{"n":1}})" "\n" R"({"type":"ADDED","object":{"n":2}})" "\n")};
+  bench.transport->script = {answer(200, R"({"type":"ADDED","object":{"n":1}})"
+                                         "\n"
+                                         R"({"type":"ADDED","object":{"n":2}})"
+                                         "\n")};
   Seen seen;
   seen.stopAfter = 1;
   const auto end = follow(bench, seen);
@@ -240,9 +255,11 @@ TEST_CASE("given a reader that has seen enough, then the watch is Cancelled afte
 }
 
 TEST_CASE("given lines that are no events, then the watch is a Protocol error that does not quote them") {
-  for (const char* line : {"garbage", "{", "{}", "[]", R"({"type":"ADDED"})", R"({"object":{}})", R"({"type":"ADDED","object":[]})",
-                           R"({"type":5,"object":{}})", R"({"type":"ADDED","object":{}} x)", R"({"type":"ADDED","object":{"a":[}})",
-                           R"({"type":"ADDED" "object":{}})", R"({"type":"ADDED","object":"s3cret"})", R"({"type":"ADDED","object":{"s3cret)"}) {
+  for (const char* line :
+       {"garbage", "{", "{}", "[]", R"({"type":"ADDED"})", R"({"object":{}})", R"({"type":"ADDED","object":[]})",
+        R"({"type":5,"object":{}})", R"({"type":"ADDED","object":{}} x)", R"({"type":"ADDED","object":{"a":[}})",
+        R"({"type":"ADDED" "object":{}})", R"({"type":"ADDED","object":"s3cret"})",
+        R"({"type":"ADDED","object":{"s3cret)"}) {
     INFO(line);
     Bench bench;
     bench.transport->script = {answer(200, std::string(line) + "\n")};
@@ -260,9 +277,10 @@ TEST_CASE("given a watch that fails, then only a 401 is tried again") {
     Answer first;
     std::size_t requests;
   };
-  for (const Row& row : {Row{status(401, "Unauthorized"), 2}, Row{status(429, "TooManyRequests", {{"retry-after", "1"}}), 1},
-                         Row{failure(ErrorCode::ConnectionLost), 1}, Row{failure(ErrorCode::Unavailable), 1},
-                         Row{status(410, "Expired"), 1}}) {
+  for (const Row& row :
+       {Row{status(401, "Unauthorized"), 2}, Row{status(429, "TooManyRequests", {{"retry-after", "1"}}), 1},
+        Row{failure(ErrorCode::ConnectionLost), 1}, Row{failure(ErrorCode::Unavailable), 1},
+        Row{status(410, "Expired"), 1}}) {
     Bench bench;
     bench.transport->script = {row.first, answer(200, "")};
     Seen seen;
@@ -272,9 +290,13 @@ TEST_CASE("given a watch that fails, then only a 401 is tried again") {
   }
 }
 
-TEST_CASE("given a stream that ends in the middle of an event, then the transport's error is returned and the piece is no event") {
+TEST_CASE(
+    "given a stream that ends in the middle of an event, then the transport's error is returned and the piece is no "
+    "event") {
   Bench bench;
-  Answer cut = answer(200, R"({"type":"ADDED","object":{"n":1}})" "\n" R"({"type":"ADDED","obj)");
+  Answer cut = answer(200, R"({"type":"ADDED","object":{"n":1}})"
+                           "\n"
+                           R"({"type":"ADDED","obj)");
   cut.end = Error{ErrorCode::Timeout, "silence"};
   bench.transport->script = {cut};
   Seen seen;

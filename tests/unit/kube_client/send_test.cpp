@@ -44,7 +44,8 @@ TEST_CASE("every kind of write has its content type, and its field manager unles
   const std::string ours = "fieldManager=framework-rollback-operator";
   const Row rows[] = {
       {dry, "application/json", "?dryRun=All&fieldManager=framework-rollback-operator"},
-      {updateStatus(resources::kJobs, "demo", "j", "{}"), "application/json", "?fieldManager=framework-rollback-operator"},
+      {updateStatus(resources::kJobs, "demo", "j", "{}"), "application/json",
+       "?fieldManager=framework-rollback-operator"},
       {patch(resources::kJobs, "demo", "j", PatchType::Json, "[]"), "application/json-patch+json",
        "?fieldManager=framework-rollback-operator"},
       {patch(resources::kJobs, "demo", "j", PatchType::Merge, "{}"), "application/merge-patch+json",
@@ -102,7 +103,8 @@ TEST_CASE("given a request with a fault, then nothing is sent") {
 TEST_CASE("an error names the request and keeps what the server said, but never a body") {
   Bench bench;
   bench.transport->script = {status(409, "Conflict")};
-  const auto conflict = bench.send(patch(resources::kDeployments, "demo", "shop", PatchType::Merge, R"({"password":"s3cret"})"));
+  const auto conflict =
+      bench.send(patch(resources::kDeployments, "demo", "shop", PatchType::Merge, R"({"password":"s3cret"})"));
   REQUIRE_FALSE(conflict.ok());
   CHECK(conflict.error().code == ErrorCode::Conflict);
   CHECK(conflict.error().httpStatus == 409);
@@ -164,9 +166,12 @@ TEST_CASE("given a server that asks to wait, then the pause is never shorter, an
   }
 }
 
-TEST_CASE("given a server that asks for no wait, or connections that are lost, then pauses grow by themselves up to a limit") {
+TEST_CASE(
+    "given a server that asks for no wait, or connections that are lost, then pauses grow by themselves up to a "
+    "limit") {
   Bench refused;
-  for (int i = 0; i < 9; ++i) refused.transport->script.push_back(status(429, "TooManyRequests", {{"retry-after", "0"}}));
+  for (int i = 0; i < 9; ++i)
+    refused.transport->script.push_back(status(429, "TooManyRequests", {{"retry-after", "0"}}));
   refused.transport->script.push_back(answer(200, "{}"));
   REQUIRE(refused.send(readOne()).ok());
   const std::vector<Millis> expected{Millis(100),  Millis(200),  Millis(400),  Millis(800), Millis(1600),
@@ -182,7 +187,8 @@ TEST_CASE("given a server that asks for no wait, or connections that are lost, t
 
 TEST_CASE("given a server that never recovers, then after ten attempts its last error is returned") {
   Bench bench;
-  for (int i = 0; i < 12; ++i) bench.transport->script.push_back(status(503, "ServiceUnavailable", {{"retry-after", "1"}}));
+  for (int i = 0; i < 12; ++i)
+    bench.transport->script.push_back(status(503, "ServiceUnavailable", {{"retry-after", "1"}}));
   const auto result = bench.send(readOne());
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().code == ErrorCode::Unavailable);
@@ -235,7 +241,8 @@ TEST_CASE("given a cancellation during a pause, then there is no further attempt
   CHECK(bench.transport->requests.size() == 1);
 }
 
-TEST_CASE("given the client's own pause and a token that is cancelled meanwhile, then it does not wait the whole time") {
+TEST_CASE(
+    "given the client's own pause and a token that is cancelled meanwhile, then it does not wait the whole time") {
   Bench bench;
   bench.transport->script = {status(429, "TooManyRequests", {{"retry-after", "500"}})};
   bench.transport->script.front().also = [&] { bench.cancel.cancel(); };
@@ -279,7 +286,8 @@ TEST_CASE("given a write gate, then reads pass by it and writes ask it before ev
     ++asked;
     return bench.in(Millis(5000));
   };
-  bench.transport->script = {answer(200, "{}"), status(429, "TooManyRequests", {{"retry-after", "1"}}), answer(200, "{}")};
+  bench.transport->script = {answer(200, "{}"), status(429, "TooManyRequests", {{"retry-after", "1"}}),
+                             answer(200, "{}")};
   REQUIRE(bench.send(readOne()).ok());
   CHECK(asked == 0);
   const MonoTime start = bench.clock.now();
@@ -288,7 +296,8 @@ TEST_CASE("given a write gate, then reads pass by it and writes ask it before ev
   CHECK(bench.transport->deadlines[1].at == start + Millis(5000));  // never beyond what the gate allows
 }
 
-TEST_CASE("given a closed gate, or one that closes while credentials are fetched, then a write is fenced and never sent") {
+TEST_CASE(
+    "given a closed gate, or one that closes while credentials are fetched, then a write is fenced and never sent") {
   Bench closed;
   closed.options.writeGate = []() -> Result<Deadline> { return Error{ErrorCode::Fenced, "not the leader"}; };
   const auto fenced = closed.send(writeOne());
@@ -332,17 +341,20 @@ TEST_CASE("given warnings, then each distinct text is shown once, however it is 
   seeing({R"(299 - "v1beta1 is deprecated")"});
   seeing({R"(299 - "a, b" "Tue, 24 Nov 2026 03:00:00 GMT", 299 agent "c")"});
   seeing({R"(199 - "other code")", "299 - \"forged\nline\x1b\"", R"(299 - "not closed)", "", "299", R"(299 - "")"});
-  CHECK(shown == std::vector<std::string>{"v1beta1 is deprecated", R"(unknown field "x", and \)", "a, b", "c", "forged line "});
+  CHECK(shown ==
+        std::vector<std::string>{"v1beta1 is deprecated", R"(unknown field "x", and \)", "a, b", "c", "forged line "});
 }
 
 TEST_CASE("given a warning on an error or on a stream, then it is shown as well") {
   Bench bench;
   std::vector<std::string> shown;
   bench.options.onWarning = [&](const std::string& text) { shown.push_back(text); };
-  bench.transport->script = {status(404, "NotFound", {{"warning", R"(299 - "one")"}}), answer(200, "", {{"warning", R"(299 - "two")"}})};
+  bench.transport->script = {status(404, "NotFound", {{"warning", R"(299 - "one")"}}),
+                             answer(200, "", {{"warning", R"(299 - "two")"}})};
   CHECK_FALSE(bench.send(readOne()).ok());
   CHECK(bench.client()
-            ->watch(list(resources::kPods, ""), bench.in(Millis(1000)), Millis(100), bench.cancel, [](const WatchEvent&) { return true; })
+            ->watch(list(resources::kPods, ""), bench.in(Millis(1000)), Millis(100), bench.cancel,
+                    [](const WatchEvent&) { return true; })
             .ok());
   CHECK(shown == std::vector<std::string>{"one", "two"});
 }

@@ -48,9 +48,10 @@ struct Setting {
   }
   static std::string config(const std::string& name, const std::string& cluster, const std::string& user,
                             const std::string& context = "") {
-    return "apiVersion: v1\nkind: Config\ncurrent-context: " + name + "\ncontexts:\n- name: " + name + "\n  context: {cluster: " + name +
-           ", user: " + name + (context.empty() ? "" : ", " + context) + "}\nclusters:\n- name: " + name + "\n  cluster: {" + cluster +
-           "}\nusers:\n- name: " + name + "\n  user: {" + user + "}\n";
+    return "apiVersion: v1\nkind: Config\ncurrent-context: " + name + "\ncontexts:\n- name: " + name +
+           "\n  context: {cluster: " + name + ", user: " + name + (context.empty() ? "" : ", " + context) +
+           "}\nclusters:\n- name: " + name + "\n  cluster: {" + cluster + "}\nusers:\n- name: " + name + "\n  user: {" +
+           user + "}\n";
   }
 };
 

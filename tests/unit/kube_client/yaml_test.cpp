@@ -15,21 +15,71 @@ std::string converted(const std::string& text) {
 
 TEST_CASE("a plain scalar means what it means to kubectl") {
   const std::pair<const char*, const char*> rows[] = {
-      {"", "null"},           {"~", "null"},          {"null", "null"},       {"Null", "null"},       {"NULL", "null"},
-      {"nULL", "\"nULL\""},   {"true", "true"},       {"True", "true"},       {"yes", "true"},        {"on", "true"},
-      {"ON", "true"},         {"y", "true"},          {"Y", "true"},          {"oN", "\"oN\""},       {"false", "false"},
-      {"no", "false"},        {"off", "false"},       {"n", "false"},         {"N", "false"},         {"nope", "\"nope\""},
-      {"0", "0"},             {"-0", "0"},            {"7", "7"},             {"-7", "-7"},           {"+7", "7"},
-      {"010", "8"},           {"0o10", "8"},          {"0x1F", "31"},         {"0X1f", "31"},         {"-0x1F", "-31"},
-      {"0b101", "5"},         {"-0b11", "-3"},        {"1_000", "1000"},      {"08", "8"},            {"0o8", "\"0o8\""},
-      {"0x", "\"0x\""},       {"1.5", "1.5"},         {"1.0", "1"},           {"1e3", "1000"},        {"1E-2", "0.01"},
-      {".5", "0.5"},          {"-.5", "-0.5"},        {"1.", "1"},            {".", "\".\""},         {"1.2.3", "\"1.2.3\""},
-      {"1e", "\"1e\""},       {"1e999", "\"1e999\""}, {"-", "ERROR"},         {"--", "\"--\""},       {"+", "\"+\""},
-      {"9223372036854775807", "9223372036854775807"}, {"-9223372036854775808", "-9223372036854775808"},
-      {"18446744073709551615", "18446744073709551615"}, {"18446744073709551616", "ERROR"}, {"-9223372036854775809", "ERROR"},
-      {"2026-11-24", "\"2026-11-24\""},               {"2026-11-24T03:00:00Z", "\"2026-11-24T03:00:00Z\""},
-      {"3:00", "\"3:00\""},   {"1.123.0", "\"1.123.0\""}, {".inf", "ERROR"},  {"-.INF", "ERROR"},     {".nan", "ERROR"},
-      {"text", "\"text\""},   {"64Mi", "\"64Mi\""},   {"1 2", "\"1 2\""},
+      {"", "null"},
+      {"~", "null"},
+      {"null", "null"},
+      {"Null", "null"},
+      {"NULL", "null"},
+      {"nULL", "\"nULL\""},
+      {"true", "true"},
+      {"True", "true"},
+      {"yes", "true"},
+      {"on", "true"},
+      {"ON", "true"},
+      {"y", "true"},
+      {"Y", "true"},
+      {"oN", "\"oN\""},
+      {"false", "false"},
+      {"no", "false"},
+      {"off", "false"},
+      {"n", "false"},
+      {"N", "false"},
+      {"nope", "\"nope\""},
+      {"0", "0"},
+      {"-0", "0"},
+      {"7", "7"},
+      {"-7", "-7"},
+      {"+7", "7"},
+      {"010", "8"},
+      {"0o10", "8"},
+      {"0x1F", "31"},
+      {"0X1f", "31"},
+      {"-0x1F", "-31"},
+      {"0b101", "5"},
+      {"-0b11", "-3"},
+      {"1_000", "1000"},
+      {"08", "8"},
+      {"0o8", "\"0o8\""},
+      {"0x", "\"0x\""},
+      {"1.5", "1.5"},
+      {"1.0", "1"},
+      {"1e3", "1000"},
+      {"1E-2", "0.01"},
+      {".5", "0.5"},
+      {"-.5", "-0.5"},
+      {"1.", "1"},
+      {".", "\".\""},
+      {"1.2.3", "\"1.2.3\""},
+      {"1e", "\"1e\""},
+      {"1e999", "\"1e999\""},
+      {"-", "ERROR"},
+      {"--", "\"--\""},
+      {"+", "\"+\""},
+      {"9223372036854775807", "9223372036854775807"},
+      {"-9223372036854775808", "-9223372036854775808"},
+      {"18446744073709551615", "18446744073709551615"},
+      {"18446744073709551616", "ERROR"},
+      {"-9223372036854775809", "ERROR"},
+      {"2026-11-24", "\"2026-11-24\""},
+      {"2026-11-24T03:00:00Z", "\"2026-11-24T03:00:00Z\""},
+      {"3:00", "\"3:00\""},
+      {"1.123.0", "\"1.123.0\""},
+      {".inf", "ERROR"},
+      {"-.INF", "ERROR"},
+      {".nan", "ERROR"},
+      {"text", "\"text\""},
+      {"64Mi", "\"64Mi\""},
+      {"1 2", "\"1 2\""},
   };
   for (const auto& [yaml, json] : rows) {
     INFO("'" << yaml << "'");
@@ -61,7 +111,8 @@ TEST_CASE("a core tag is checked against the value, another tag is refused") {
   CHECK(converted("k: !!int 5") == R"({"k":5})");
   CHECK(converted("k: !!bool on") == R"({"k":true})");
   CHECK(converted("k: !!float 5") == R"({"k":5})");
-  for (const char* yaml : {"k: !!int x", "k: !!bool 1", "k: !!null x", "k: !!binary AA==", "k: !mine x", "k: !!timestamp 2026-11-24"}) {
+  for (const char* yaml :
+       {"k: !!int x", "k: !!bool 1", "k: !!null x", "k: !!binary AA==", "k: !mine x", "k: !!timestamp 2026-11-24"}) {
     INFO(yaml);
     CHECK_THAT(converted(yaml), Catch::Matchers::StartsWith("ERROR"));
   }
@@ -96,9 +147,14 @@ TEST_CASE("JSON is read as JSON, with surrogate pairs; what only begins like JSO
 }
 
 TEST_CASE("UTF-16 and byte order marks are understood") {
-  CHECK(converted("\xEF\xBB\xBF" "a: \xC3\xA4") == "{\"a\":\"\xC3\xA4\"}");
-  CHECK(converted(std::string("\xFF\xFE" "a\0:\0 \0\xE4\0", 10)) == "{\"a\":\"\xC3\xA4\"}");
-  CHECK(converted(std::string("\xFE\xFF" "\0a\0:\0 \0\xE4", 10)) == "{\"a\":\"\xC3\xA4\"}");
+  CHECK(converted("\xEF\xBB\xBF"
+                  "a: \xC3\xA4") == "{\"a\":\"\xC3\xA4\"}");
+  CHECK(converted(std::string("\xFF\xFE"
+                              "a\0:\0 \0\xE4\0",
+                              10)) == "{\"a\":\"\xC3\xA4\"}");
+  CHECK(converted(std::string("\xFE\xFF"
+                              "\0a\0:\0 \0\xE4",
+                              10)) == "{\"a\":\"\xC3\xA4\"}");
 }
 
 TEST_CASE("aliases work, but a bomb, a circle and a tower are refused quickly") {
@@ -106,8 +162,8 @@ TEST_CASE("aliases work, but a bomb, a circle and a tower are refused quickly") 
   std::string bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
   for (int i = 1; i < 9; ++i) {
     const std::string last = "*a" + std::to_string(i - 1);
-    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + last + "," + last + "," + last + "," + last + "," + last + "," +
-            last + "," + last + "," + last + "," + last + "," + last + "]\n";
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + last + "," + last + "," + last + "," + last +
+            "," + last + "," + last + "," + last + "," + last + "," + last + "," + last + "]\n";
   }
   CHECK_THAT(converted(bomb), Contains("nodes"));
   CHECK_THAT(converted("a: &a [*a]"), Contains("nested deeper"));

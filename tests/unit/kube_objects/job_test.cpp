@@ -19,14 +19,15 @@ TEST_CASE("given a Job's conditions, when it is decoded, then only true ones end
     const char* conditions;
     bool complete, failed;
   };
-  for (const Row& row : {Row{R"([])", false, false},
-                         Row{R"([{"type":"Complete","status":"True"}])", true, false},
-                         Row{R"([{"type":"Complete","status":"False"}])", false, false},
-                         Row{R"([{"type":"FailureTarget","status":"True","reason":"BackoffLimitExceeded"}])", false, false},
-                         Row{R"([{"type":"SuccessCriteriaMet","status":"True"}])", false, false},
-                         Row{R"([{"type":"Failed","status":"True","reason":"DeadlineExceeded","message":"m"}])", false, true}}) {
+  for (const Row& row :
+       {Row{R"([])", false, false}, Row{R"([{"type":"Complete","status":"True"}])", true, false},
+        Row{R"([{"type":"Complete","status":"False"}])", false, false},
+        Row{R"([{"type":"FailureTarget","status":"True","reason":"BackoffLimitExceeded"}])", false, false},
+        Row{R"([{"type":"SuccessCriteriaMet","status":"True"}])", false, false},
+        Row{R"([{"type":"Failed","status":"True","reason":"DeadlineExceeded","message":"m"}])", false, true}}) {
     INFO(row.conditions);
-    const auto job = decodeJob(std::string(R"({"metadata":{"name":"j"},"status":{"conditions":)") + row.conditions + "}}");
+    const auto job =
+        decodeJob(std::string(R"({"metadata":{"name":"j"},"status":{"conditions":)") + row.conditions + "}}");
     REQUIRE(job.ok());
     CHECK(job->complete == row.complete);
     CHECK(job->failedCondition == row.failed);
@@ -37,7 +38,8 @@ TEST_CASE("given a Job's conditions, when it is decoded, then only true ones end
 }
 
 TEST_CASE("given a Job's counters, when it is decoded, then each has its place") {
-  const auto job = decodeJob(R"({"metadata":{"name":"j"},"status":{"active":1,"succeeded":2,"failed":3,"terminating":4}})");
+  const auto job =
+      decodeJob(R"({"metadata":{"name":"j"},"status":{"active":1,"succeeded":2,"failed":3,"terminating":4}})");
   REQUIRE(job.ok());
   CHECK(job->active == 1);
   CHECK(job->succeeded == 2);

@@ -12,7 +12,8 @@ Condition condition(const char* type, const char* status, const char* reason, co
   return Condition{type, status, reason, "", time, 1};
 }
 
-TEST_CASE("given a condition whose status stays, when it is set again, then its transition time stays and the rest moves") {
+TEST_CASE(
+    "given a condition whose status stays, when it is set again, then its transition time stays and the rest moves") {
   std::vector<Condition> conditions{condition("Staged", "True", "A", "t0"), condition("Ready", "False", "A", "t0")};
   Condition next = condition("Ready", "False", "B", "t1");
   next.message = "waiting";
@@ -89,7 +90,8 @@ TEST_CASE("given something that is no object, when it is decoded, then the error
       {R"({"metadata":{"finalizers":[1]}})", "metadata.finalizers is not an array of strings"},
       {R"({"metadata":{"finalizers":"f"}})", "metadata.finalizers is not an array"},
       {R"({"metadata":{"ownerReferences":["x"]}})", "metadata.ownerReferences is not an array of objects"},
-      {R"({"metadata":{"ownerReferences":[{"controller":"yes"}]}})", "metadata.ownerReferences[0].controller is not a boolean"},
+      {R"({"metadata":{"ownerReferences":[{"controller":"yes"}]}})",
+       "metadata.ownerReferences[0].controller is not a boolean"},
       {R"({"metadata":{"name":"\ud800"}})", "not JSON"},
   };
   for (const Row& row : rows) {
@@ -110,7 +112,9 @@ TEST_CASE("given members that are null, when the object is decoded, then they ar
   CHECK_FALSE(meta->deleting());
 }
 
-TEST_CASE("given JSON nested beyond any object of the API, when it is decoded, then it is refused instead of overflowing the stack") {
+TEST_CASE(
+    "given JSON nested beyond any object of the API, when it is decoded, then it is refused instead of overflowing the "
+    "stack") {
   const std::string deep = R"({"metadata":{},"x":)" + std::string(100000, '[') + std::string(100000, ']') + "}";
   const auto meta = decodeMeta(deep);
   REQUIRE_FALSE(meta.ok());

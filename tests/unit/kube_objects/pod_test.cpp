@@ -34,7 +34,8 @@ TEST_CASE("given a running Pod, when it is decoded, then readiness, images and r
 }
 
 TEST_CASE("given a Pod that ended, when it is decoded, then exit code and termination message are there") {
-  const auto pod = decodePod(R"({"metadata":{"name":"j"},"status":{"phase":"Failed","reason":"DeadlineExceeded","message":"too long",
+  const auto pod =
+      decodePod(R"({"metadata":{"name":"j"},"status":{"phase":"Failed","reason":"DeadlineExceeded","message":"too long",
     "containerStatuses":[{"name":"mover","state":{"terminated":{"exitCode":3,"reason":"Error",
        "message":"{\"code\":\"NoSpace\"}","finishedAt":"2026-11-24T03:00:09Z"}}}]}})");
   REQUIRE(pod.ok());

@@ -67,13 +67,13 @@ TEST_CASE("given a request that would mean something else than intended, then it
   listOne.name = "shop-0";
 
   const Request refused[] = {
-      remove(kPods, "demo", "", "u", ""),                       // would delete the collection
-      get(kPods, "demo", ""),                                   // would list
+      remove(kPods, "demo", "", "u", ""),  // would delete the collection
+      get(kPods, "demo", ""),              // would list
       patch(kPods, "demo", "", PatchType::Merge, "{}"),
       updateStatus(kPods, "demo", "", "{}"),
-      get(kPods, "", "shop-0"),                                 // no namespace
+      get(kPods, "", "shop-0"),  // no namespace
       create(kJobs, "", "{}"),
-      get(kPods, "demo", ".."),                                 // would leave the collection
+      get(kPods, "demo", ".."),  // would leave the collection
       get(kPods, "demo", "."),
       get(kPods, "demo", "a/b"),
       get(kPods, "demo/pods", "a"),
@@ -116,8 +116,9 @@ TEST_CASE("only get, list and watch do not mutate") {
 }
 
 TEST_CASE("given a delete, then its preconditions aim it at one incarnation") {
-  CHECK(remove(kJobs, "demo", "j", "u-1", "42").body ==
-        R"({"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"resourceVersion":"42","uid":"u-1"},"propagationPolicy":"Background"})");
+  CHECK(
+      remove(kJobs, "demo", "j", "u-1", "42").body ==
+      R"({"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"resourceVersion":"42","uid":"u-1"},"propagationPolicy":"Background"})");
   // An unknown uid still aims: at nobody.
   CHECK(remove(kJobs, "demo", "j", "", "").body ==
         R"({"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":""},"propagationPolicy":"Background"})");

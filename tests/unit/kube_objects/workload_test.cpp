@@ -25,7 +25,8 @@ const char* const kDeployment = R"({
       "volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"n8n-data"}},{"name":"tmp","emptyDir":{}}]}}},
   "status":{"observedGeneration":4,"replicas":2,"readyReplicas":2,"updatedReplicas":2,"availableReplicas":1}})";
 
-TEST_CASE("given a Deployment, when it is decoded, then all that a rollback needs is there and no literal value is kept") {
+TEST_CASE(
+    "given a Deployment, when it is decoded, then all that a rollback needs is there and no literal value is kept") {
   const auto workload = decodeWorkload(kDeployment);
   REQUIRE(workload.ok());
   CHECK(workload->kind == "Deployment");
@@ -68,7 +69,8 @@ TEST_CASE("given a StatefulSet, when it is decoded, then its claim templates and
 }
 
 TEST_CASE("given an item of a list, which names no kind, when it is decoded, then its spec tells the kind") {
-  const auto set = decodeWorkload(R"({"metadata":{"name":"db"},"spec":{"updateStrategy":{"type":"OnDelete"},"replicas":0}})");
+  const auto set =
+      decodeWorkload(R"({"metadata":{"name":"db"},"spec":{"updateStrategy":{"type":"OnDelete"},"replicas":0}})");
   REQUIRE(set.ok());
   CHECK(set->kind == "StatefulSet");
   CHECK(set->replicas == 0);
@@ -99,9 +101,10 @@ TEST_CASE("a workload is rolled out only when the status is current and every re
     int Workload::*member;
     int value;
   };
-  for (const Row& row : {Row{"a pod is not ready", &Workload::readyReplicas, 2}, Row{"a pod is old", &Workload::updatedReplicas, 2},
-                         Row{"a pod too many is still there", &Workload::statusReplicas, 4},
-                         Row{"it was scaled and the controller has not seen it", &Workload::replicas, 4}}) {
+  for (const Row& row :
+       {Row{"a pod is not ready", &Workload::readyReplicas, 2}, Row{"a pod is old", &Workload::updatedReplicas, 2},
+        Row{"a pod too many is still there", &Workload::statusReplicas, 4},
+        Row{"it was scaled and the controller has not seen it", &Workload::replicas, 4}}) {
     Workload changed = base;
     changed.*row.member = row.value;
     INFO(row.why);

@@ -1,5 +1,5 @@
-// What a kubeconfig context or the ServiceAccount's mount says about one API server, before anything is read again or run:
-// the common input of both sources to Credentials.
+// What a kubeconfig context or the ServiceAccount's mount says about one API server, before anything is read again or
+// run: the common input of both sources to Credentials.
 #pragma once
 
 #include <optional>

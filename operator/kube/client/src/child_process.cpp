@@ -133,7 +133,8 @@ bool Child::waitUntil(Instant until, int& status) {
 }  // namespace
 
 Result<std::string> runChild(const PluginCommand& command) {
-  if (command.argv.empty() || command.argv.front().empty()) return Error{ErrorCode::BadInput, "running a program: no name"};
+  if (command.argv.empty() || command.argv.front().empty())
+    return Error{ErrorCode::BadInput, "running a program: no name"};
   const std::string running = "running " + command.argv.front() + ": ";
   const Instant until = std::chrono::steady_clock::now() + command.deadline;
   Child child;
@@ -143,7 +144,8 @@ Result<std::string> runChild(const PluginCommand& command) {
   std::string output;
   int status = 0;
   if (!child.read(output, until) || !child.waitUntil(until, status)) {
-    if (output.size() > kMaxOutput) return Error{ErrorCode::Protocol, running + "it printed more than 1 MiB and was killed"};
+    if (output.size() > kMaxOutput)
+      return Error{ErrorCode::Protocol, running + "it printed more than 1 MiB and was killed"};
     return Error{ErrorCode::Timeout,
                  running + "it did not end within " + std::to_string(command.deadline.count()) + " ms and was killed"};
   }
@@ -152,8 +154,8 @@ Result<std::string> runChild(const PluginCommand& command) {
     return Error{ErrorCode::Unavailable, running + "it was ended by signal " + std::to_string(WTERMSIG(status))};
   }
   if (WEXITSTATUS(status) != 0) {
-    return Error{ErrorCode::Unavailable,
-                 running + "it failed with exit code " + std::to_string(WEXITSTATUS(status)) + "; see what it said on stderr"};
+    return Error{ErrorCode::Unavailable, running + "it failed with exit code " + std::to_string(WEXITSTATUS(status)) +
+                                             "; see what it said on stderr"};
   }
   return output;
 }

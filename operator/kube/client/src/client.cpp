@@ -1,10 +1,11 @@
+#include "kube/client/client.h"
+
 #include <condition_variable>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 
 #include "json/splitter.h"
-#include "kube/client/client.h"
 #include "kube/client/credentials.h"
 #include "kube/client/errors.h"
 #include "retry.h"
@@ -20,10 +21,14 @@ constexpr std::size_t kMaxErrorBody = 1u << 20;  // of a streamed answer that is
 const char* contentType(const Request& request) {
   if (request.verb != Verb::Patch) return "application/json";
   switch (request.patchType) {
-    case PatchType::Json: return "application/json-patch+json";
-    case PatchType::Merge: return "application/merge-patch+json";
-    case PatchType::StrategicMerge: return "application/strategic-merge-patch+json";
-    case PatchType::Apply: return "application/apply-patch+yaml";
+    case PatchType::Json:
+      return "application/json-patch+json";
+    case PatchType::Merge:
+      return "application/merge-patch+json";
+    case PatchType::StrategicMerge:
+      return "application/strategic-merge-patch+json";
+    case PatchType::Apply:
+      return "application/apply-patch+yaml";
   }
   return "application/json";
 }
@@ -93,7 +98,8 @@ Result<ListEnvelope> decodeEnvelope(const std::string& text) {
   // A Table, or the object a wrong path led to, has "items" of another meaning or none at all.
   const std::string suffix = "List";
   if (envelope.kind.size() <= suffix.size() || envelope.kind.compare(envelope.kind.size() - 4, 4, suffix) != 0) {
-    return Error{ErrorCode::Protocol, "the answer is no list but a " + (envelope.kind.empty() ? "thing without kind" : envelope.kind)};
+    return Error{ErrorCode::Protocol,
+                 "the answer is no list but a " + (envelope.kind.empty() ? "thing without kind" : envelope.kind)};
   }
   return envelope;
 }
@@ -109,7 +115,10 @@ Error streamedError(std::string_view object) {
 class ApiClient final : public Client {
  public:
   ApiClient(std::shared_ptr<Credentials> credentials, ClientOptions options, const Clock& clock)
-      : credentials_(std::move(credentials)), options_(std::move(options)), clock_(clock), warnings_(options_.onWarning) {
+      : credentials_(std::move(credentials)),
+        options_(std::move(options)),
+        clock_(clock),
+        warnings_(options_.onWarning) {
     if (!options_.random) options_.random = seededRandom();
     if (!options_.pause) options_.pause = sleepUnlessCancelled;
   }
@@ -151,15 +160,17 @@ Result<ApiClient::Call> ApiClient::prepare(const Request& request, Deadline dead
   }
   const std::string impersonated = credentials_->impersonate();
   if (!impersonated.empty() && !request.asServiceAccount.empty()) {
-    return Error{ErrorCode::BadInput, "not sent, because the kubeconfig already impersonates " + impersonated +
-                                          " and the API knows no impersonation of a second degree; remove 'as' from its user"};
+    return Error{ErrorCode::BadInput,
+                 "not sent, because the kubeconfig already impersonates " + impersonated +
+                     " and the API knows no impersonation of a second degree; remove 'as' from its user"};
   }
   auto transport = credentials_->transport();
   if (!transport) return transport.error();
   auto authorization = credentials_->authorization();
   if (!authorization) return authorization.error();
 
-  http::Request http{request.method(), "", {{"Accept", "application/json"}, {"User-Agent", options_.userAgent}}, request.body};
+  http::Request http{
+      request.method(), "", {{"Accept", "application/json"}, {"User-Agent", options_.userAgent}}, request.body};
   if (!authorization->empty()) http.headers.emplace_back("Authorization", *authorization);
   if (!request.body.empty()) http.headers.emplace_back("Content-Type", contentType(request));
   if (!request.asServiceAccount.empty()) {
@@ -187,8 +198,8 @@ Result<ApiClient::Call> ApiClient::prepare(const Request& request, Deadline dead
   return Call{request, std::move(*transport), std::move(http), clock_.now(), deadline};
 }
 
-Result<void> ApiClient::attempt(const Request& request, Deadline deadline, int attempts, const http::CancelToken& cancel,
-                                const Exchange& exchange) {
+Result<void> ApiClient::attempt(const Request& request, Deadline deadline, int attempts,
+                                const http::CancelToken& cancel, const Exchange& exchange) {
   bool reauthenticated = false;
   for (int number = 1;; ++number) {
     if (cancel.cancelled()) return about(request, Error{ErrorCode::Cancelled, "cancelled before it was sent"});
@@ -253,7 +264,8 @@ Result<void> ApiClient::stream(Call& call, Millis idle, const http::CancelToken&
   return done;
 }
 
-Result<ListMeta> ApiClient::list(const Request& request, int pageSize, Deadline deadline, const http::CancelToken& cancel,
+Result<ListMeta> ApiClient::list(const Request& request, int pageSize, Deadline deadline,
+                                 const http::CancelToken& cancel,
                                  const std::function<Result<void>(std::string_view)>& onItem) {
   Request page = request;
   page.verb = Verb::List;
@@ -335,7 +347,8 @@ Result<void> ApiClient::watch(const Request& request, Deadline deadline, Millis 
 
 }  // namespace
 
-std::shared_ptr<Client> makeClient(std::shared_ptr<Credentials> credentials, ClientOptions options, const Clock& clock) {
+std::shared_ptr<Client> makeClient(std::shared_ptr<Credentials> credentials, ClientOptions options,
+                                   const Clock& clock) {
   return std::make_shared<ApiClient>(std::move(credentials), std::move(options), clock);
 }
 

@@ -15,8 +15,8 @@ namespace rollback::kube {
 
 namespace {
 
-// client-go reads tokens again after 60 s less 10 s of leeway, certificates after 5 min; the files are small, so ours share
-// the shorter time.
+// client-go reads tokens again after 60 s less 10 s of leeway, certificates after 5 min; the files are small, so ours
+// share the shorter time.
 constexpr Millis kReread{50000};
 
 struct Server {
@@ -27,7 +27,8 @@ struct Server {
 
 Result<Server> parseServer(const std::string& text, const std::string& source) {
   const auto bad = [&](const std::string& what) {
-    return Error{ErrorCode::BadInput, "reading the server's address in " + source + ": " + what + "; write https://host:port"};
+    return Error{ErrorCode::BadInput,
+                 "reading the server's address in " + source + ": " + what + "; write https://host:port"};
   };
   if (text.empty()) return bad("there is none");
   Server server;
@@ -50,7 +51,8 @@ class PrefixTransport final : public http::Transport {
   PrefixTransport(std::shared_ptr<http::Transport> inner, std::string prefix)
       : inner_(std::move(inner)), prefix_(std::move(prefix)) {}
 
-  Result<http::Response> send(const http::Request& request, Deadline deadline, const http::CancelToken& cancel) override {
+  Result<http::Response> send(const http::Request& request, Deadline deadline,
+                              const http::CancelToken& cancel) override {
     return inner_->send(prefixed(request), deadline, cancel);
   }
   Result<void> stream(const http::Request& request, Deadline deadline, Millis idle, const http::CancelToken& cancel,
@@ -259,7 +261,8 @@ std::vector<std::string> splitPaths(const std::string& list) {
   return paths;
 }
 
-// The order users know from kubectl and controller-runtime: what was asked for, $KUBECONFIG, the pod, the home directory.
+// The order users know from kubectl and controller-runtime: what was asked for, $KUBECONFIG, the pod, the home
+// directory.
 Result<Access> findAccess(const CredentialsOptions& options) {
   const auto asked = splitPaths(options.kubeconfig);
   if (!asked.empty()) return kubeconfigAccess(asked, asked.size() > 1, options.context);
@@ -268,8 +271,9 @@ Result<Access> findAccess(const CredentialsOptions& options) {
   if (!options.environment("KUBERNETES_SERVICE_HOST").empty()) return inClusterAccess(options);
   const std::string home = options.environment("HOME");
   if (!home.empty()) return kubeconfigAccess({home + "/.kube/config"}, true, options.context);
-  return Error{ErrorCode::NotFound,
-               "looking for credentials: no kubeconfig was named, $KUBECONFIG and $HOME are not set and this is no pod"};
+  return Error{
+      ErrorCode::NotFound,
+      "looking for credentials: no kubeconfig was named, $KUBECONFIG and $HOME are not set and this is no pod"};
 }
 
 std::string processEnvironment(const char* name) {
@@ -284,7 +288,9 @@ Result<std::shared_ptr<Credentials>> loadCredentials(const CredentialsOptions& g
   if (!options.environment) options.environment = processEnvironment;
   if (!options.runPlugin) options.runPlugin = runChild;
   if (!options.makeTransport) {
-    options.makeTransport = [&clock](const http::TransportConfig& config) { return http::makeTransport(config, clock); };
+    options.makeTransport = [&clock](const http::TransportConfig& config) {
+      return http::makeTransport(config, clock);
+    };
   }
   auto access = findAccess(options);
   if (!access) return access.error();

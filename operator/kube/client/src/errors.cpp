@@ -45,15 +45,24 @@ constexpr Mapping kReasons[] = {
 
 ErrorCode codeOfStatus(int status) {
   switch (status) {
-    case 401: return ErrorCode::Unauthorized;
-    case 403: return ErrorCode::Forbidden;
-    case 404: return ErrorCode::NotFound;
-    case 409: return ErrorCode::Conflict;
-    case 410: return ErrorCode::Expired;
-    case 422: return ErrorCode::Invalid;
-    case 429: return ErrorCode::TooManyRequests;
-    case 504: return ErrorCode::Timeout;
-    default: break;
+    case 401:
+      return ErrorCode::Unauthorized;
+    case 403:
+      return ErrorCode::Forbidden;
+    case 404:
+      return ErrorCode::NotFound;
+    case 409:
+      return ErrorCode::Conflict;
+    case 410:
+      return ErrorCode::Expired;
+    case 422:
+      return ErrorCode::Invalid;
+    case 429:
+      return ErrorCode::TooManyRequests;
+    case 504:
+      return ErrorCode::Timeout;
+    default:
+      break;
   }
   if (status >= 500) return ErrorCode::Unavailable;
   if (status >= 400) return ErrorCode::BadInput;
@@ -115,8 +124,10 @@ Error statusError(int httpStatus, std::string_view body, const http::Headers& he
 
   const json status = json::parse(body.begin(), body.end(), nullptr, /*allow_exceptions=*/false);
   if (!status.is_object() || text(status, "kind") != "Status") {
-    error.message = answered + " without saying why (" + std::to_string(body.size()) + " bytes that are no Status object";
-    error.message += httpStatus >= 300 && httpStatus < 400 ? "; redirects are not followed, correct the server's address)" : ")";
+    error.message =
+        answered + " without saying why (" + std::to_string(body.size()) + " bytes that are no Status object";
+    error.message +=
+        httpStatus >= 300 && httpStatus < 400 ? "; redirects are not followed, correct the server's address)" : ")";
     return error;
   }
 
@@ -136,7 +147,8 @@ Error statusError(int httpStatus, std::string_view body, const http::Headers& he
     error.code = ErrorCode::Expired;
     error.reason = kTooLargeResourceVersion;
   }
-  error.message = answered + (error.reason.empty() ? "" : " " + error.reason) + (message.empty() ? "" : ": " + cut(message));
+  error.message =
+      answered + (error.reason.empty() ? "" : " " + error.reason) + (message.empty() ? "" : ": " + cut(message));
   return error;
 }
 

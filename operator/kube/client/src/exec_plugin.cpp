@@ -33,7 +33,8 @@ Result<ExecCredential> decodeExecCredential(const std::string& printed, const st
   credential.token = text(*status, "token");
   credential.certificatePem = text(*status, "clientCertificateData");
   credential.keyPem = text(*status, "clientKeyData");
-  if (credential.certificatePem.empty() != credential.keyPem.empty()) return wrong("has a certificate or a key, not both");
+  if (credential.certificatePem.empty() != credential.keyPem.empty())
+    return wrong("has a certificate or a key, not both");
   if (credential.token.empty() && credential.keyPem.empty()) return wrong("has neither a token nor a certificate");
   if (!credential.keyPem.empty()) {
     if (const auto pair = checkKeyPair(credential.certificatePem, credential.keyPem); !pair) {

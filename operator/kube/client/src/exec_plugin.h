@@ -23,7 +23,8 @@ struct ExecCredential {
 // certificate and key that belong together.
 Result<ExecCredential> decodeExecCredential(const std::string& text, const std::string& apiVersion);
 
-// Thread-safe. One run at a time: who comes while the program runs waits for it (at most its deadline) and gets its result.
+// Thread-safe. One run at a time: who comes while the program runs waits for it (at most its deadline) and gets its
+// result.
 class ExecPlugin {
  public:
   using Run = std::function<Result<std::string>(const PluginCommand&)>;

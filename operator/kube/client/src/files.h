@@ -13,8 +13,8 @@ namespace rollback::kube {
 // The whole file, at most 16 MiB. NotFound if it is not there; BadInput, naming the path, if it cannot be read.
 Result<std::string> readFile(const std::string& path);
 
-// A file's content, read again when it is older than `period`. While the file is missing, unreadable or empty (a rotation
-// in progress) the last good content is given. Thread-safe; no lock is held while reading.
+// A file's content, read again when it is older than `period`. While the file is missing, unreadable or empty (a
+// rotation in progress) the last good content is given. Thread-safe; no lock is held while reading.
 class RotatingFile {
  public:
   RotatingFile(std::string path, Millis period, const Clock& clock)

@@ -10,8 +10,9 @@ Result<Access> inClusterAccess(const CredentialsOptions& options) {
   std::string host = options.environment("KUBERNETES_SERVICE_HOST");
   const std::string port = options.environment("KUBERNETES_SERVICE_PORT");
   if (host.empty() || port.empty()) {
-    return Error{ErrorCode::NotFound,
-                 "looking for the API server of this pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not both set"};
+    return Error{
+        ErrorCode::NotFound,
+        "looking for the API server of this pod: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not both set"};
   }
   if (host.find(':') != std::string::npos && host.front() != '[') host = "[" + host + "]";  // IPv6
   access.server = "https://" + host + ":" + port;

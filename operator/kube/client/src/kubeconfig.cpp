@@ -94,7 +94,8 @@ class Members {
   std::optional<Error> fault_;
 };
 
-// The named entries of one file into the merged ones; who was there first stays. `body` is the member that holds the entry.
+// The named entries of one file into the merged ones; who was there first stays. `body` is the member that holds the
+// entry.
 Result<void> mergeEntries(const json& document, const char* list, const char* body, const std::string& file,
                           std::map<std::string, Entry>& into) {
   const auto entries = document.find(list);
@@ -127,9 +128,9 @@ Result<void> mergeFile(const std::string& path, const std::string& text, Merged&
   if ((!kind.empty() && kind != "Config") || (!version.empty() && version != "v1")) {
     return bad(path, "it is " + version + " " + kind + " instead of v1 Config");
   }
-  for (const auto& [list, body, entries] : {std::make_tuple("clusters", "cluster", &into.clusters),
-                                            std::make_tuple("contexts", "context", &into.contexts),
-                                            std::make_tuple("users", "user", &into.users)}) {
+  for (const auto& [list, body, entries] :
+       {std::make_tuple("clusters", "cluster", &into.clusters), std::make_tuple("contexts", "context", &into.contexts),
+        std::make_tuple("users", "user", &into.users)}) {
     if (auto merged = mergeEntries(document, list, body, path, *entries); !merged) return merged;
   }
   if (into.currentContext.empty()) into.currentContext = members.string("current-context");
@@ -152,7 +153,8 @@ Result<Merged> readFiles(const std::vector<std::string>& paths, bool optional) {
     merged.files += (merged.files.empty() ? "" : ", ") + path;
   }
   if (!merged.files.empty()) return merged;
-  return Error{ErrorCode::NotFound, "looking for a kubeconfig: there is no file at " + (missing.empty() ? "\"\"" : missing)};
+  return Error{ErrorCode::NotFound,
+               "looking for a kubeconfig: there is no file at " + (missing.empty() ? "\"\"" : missing)};
 }
 
 std::string names(const std::map<std::string, Entry>& entries) {
@@ -195,7 +197,8 @@ Result<ExecPluginConfig> readExec(const json& body, const std::string& where, co
     exec.refuse("exec.apiVersion " + quote(config.apiVersion) + " is not supported; use " + kExecGroup + "v1");
   }
   const std::string mode = exec.string("interactiveMode");
-  if (mode == "Always") exec.refuse("the exec plugin needs a terminal (interactiveMode: Always), and there is none here");
+  if (mode == "Always")
+    exec.refuse("the exec plugin needs a terminal (interactiveMode: Always), and there is none here");
   if (mode.empty() && v1) exec.refuse("exec.interactiveMode is required in v1: Never, IfAvailable or Always");
   if (!mode.empty() && mode != "Always" && mode != "Never" && mode != "IfAvailable") {
     exec.refuse("exec.interactiveMode " + quote(mode) + " is none of Never, IfAvailable, Always");
@@ -245,7 +248,8 @@ Result<void> readUser(const Entry& entry, const std::string& name, Access& acces
   }
   if (user.fault()) return *user.fault();
   if (const json* exec = user.find("exec")) {
-    if (!access.token.empty() || !access.tokenFile.empty()) return bad(where, "exec and token exclude each other; remove one");
+    if (!access.token.empty() || !access.tokenFile.empty())
+      return bad(where, "exec and token exclude each other; remove one");
     auto config = readExec(*exec, where, entry.file);
     if (!config) return config.error();
     access.exec = std::move(*config);

@@ -1,5 +1,5 @@
-// Judging PEM material before a transport is built from it: a file caught in the middle of a rotation is refused here, and
-// the transport that works stays. Pure, thread-safe.
+// Judging PEM material before a transport is built from it: a file caught in the middle of a rotation is refused here,
+// and the transport that works stays. Pure, thread-safe.
 #pragma once
 
 #include <string>

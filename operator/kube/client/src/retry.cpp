@@ -16,7 +16,8 @@ Millis scaled(Millis time, double factor) { return Millis(Millis::rep(double(tim
 }  // namespace
 
 std::optional<Millis> pauseBeforeRetry(const Request& request, const Error& error, int attempt, double random) {
-  if (error.code == ErrorCode::Expired) return std::nullopt;  // "too large" comes as 504 with Retry-After: start over instead
+  if (error.code == ErrorCode::Expired)
+    return std::nullopt;  // "too large" comes as 504 with Retry-After: start over instead
   if (error.httpStatus == 429 || error.httpStatus >= 500) {
     if (!error.retryAfter) return std::nullopt;
     if (request.mutates() && error.code == ErrorCode::Timeout) return std::nullopt;

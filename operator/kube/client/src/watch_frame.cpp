@@ -12,7 +12,8 @@ class Scanner {
   explicit Scanner(std::string_view text) : text_(text) {}
 
   char next() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\r' || text_[at_] == '\n')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\r' || text_[at_] == '\n'))
+      ++at_;
     return at_ < text_.size() ? text_[at_] : '\0';
   }
 

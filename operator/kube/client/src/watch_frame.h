@@ -12,8 +12,8 @@ struct WatchFrame {
   std::string_view object;  // its JSON; both point into the line
 };
 
-// Protocol error unless the line is one object with a string `type` and an object `object`, in any order. Only the frame is
-// checked: whether `object` is well-formed inside is for its decoder.
+// Protocol error unless the line is one object with a string `type` and an object `object`, in any order. Only the
+// frame is checked: whether `object` is well-formed inside is for its decoder.
 Result<WatchFrame> readWatchFrame(std::string_view line);
 
 }  // namespace rollback::kube

@@ -20,8 +20,9 @@ constexpr std::size_t kMaxNodes = 100000;
 constexpr std::size_t kMaxBytes = 16u << 20;
 
 Error badYaml(const std::string& what, const YAML::Mark& mark) {
-  const std::string where = mark.is_null() ? "" : "line " + std::to_string(mark.line + 1) + ", column " +
-                                                      std::to_string(mark.column + 1) + ": ";
+  const std::string where =
+      mark.is_null() ? ""
+                     : "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
   return Error{ErrorCode::BadInput, "reading YAML: " + where + what};
 }
 
@@ -33,13 +34,18 @@ class Converter {
  public:
   Result<json> convert(const YAML::Node& node, int depth) {
     if (depth > kMaxDepth) return badYaml("nested deeper than " + std::to_string(kMaxDepth), node.Mark());
-    if (++nodes_ > kMaxNodes) return badYaml("more than " + std::to_string(kMaxNodes) + " nodes, aliases counted", node.Mark());
+    if (++nodes_ > kMaxNodes)
+      return badYaml("more than " + std::to_string(kMaxNodes) + " nodes, aliases counted", node.Mark());
     switch (node.Type()) {
       case YAML::NodeType::Undefined:
-      case YAML::NodeType::Null: return json(nullptr);
-      case YAML::NodeType::Scalar: return scalar(node);
-      case YAML::NodeType::Sequence: return sequence(node, depth);
-      case YAML::NodeType::Map: return mapping(node, depth);
+      case YAML::NodeType::Null:
+        return json(nullptr);
+      case YAML::NodeType::Scalar:
+        return scalar(node);
+      case YAML::NodeType::Sequence:
+        return sequence(node, depth);
+      case YAML::NodeType::Map:
+        return mapping(node, depth);
     }
     return badYaml("a node of unknown type", node.Mark());
   }
@@ -48,7 +54,8 @@ class Converter {
   Result<json> scalar(const YAML::Node& node) {
     const std::string& text = node.Scalar();
     bytes_ += text.size();
-    if (bytes_ > kMaxBytes) return badYaml("more than " + std::to_string(kMaxBytes) + " bytes, aliases counted", node.Mark());
+    if (bytes_ > kMaxBytes)
+      return badYaml("more than " + std::to_string(kMaxBytes) + " bytes, aliases counted", node.Mark());
     const std::string core = "tag:yaml.org,2002:";
     const std::string& tag = node.Tag();  // "?": plain, "!": quoted or block
     if (tag == "!" || tag == core + "str") return json(text);
@@ -130,8 +137,8 @@ Result<json> parse(std::string_view text) {
   try {
     const std::string whole(text);
     const std::vector<YAML::Node> documents = YAML::LoadAll(whole);
-    // A quote that is never closed passes when the text ends with its line, so a file cut off there would, too. With one
-    // more byte on that line, a comment to everybody else, it does not.
+    // A quote that is never closed passes when the text ends with its line, so a file cut off there would, too. With
+    // one more byte on that line, a comment to everybody else, it does not.
     if (!whole.empty() && whole.back() == '\n') YAML::LoadAll(whole + "#");
     std::optional<YAML::Node> only;
     for (const YAML::Node& each : documents) {

@@ -24,7 +24,8 @@ std::optional<double> parseFloat(const std::string& text) {
   std::istringstream in(text);
   in.imbue(std::locale::classic());
   double value = 0;
-  if (!(in >> value) || in.peek() != std::istringstream::traits_type::eof() || !std::isfinite(value)) return std::nullopt;
+  if (!(in >> value) || in.peek() != std::istringstream::traits_type::eof() || !std::isfinite(value))
+    return std::nullopt;
   return value;
 }
 
@@ -93,7 +94,8 @@ Result<json> resolvePlainScalar(const std::string& text) {
   if (oneOf(text, {"", "~", "null", "Null", "NULL"})) return json(nullptr);
   if (oneOf(text, {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"})) return json(true);
   if (oneOf(text, {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})) return json(false);
-  if (oneOf(text, {".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"})) {
+  if (oneOf(text,
+            {".nan", ".NaN", ".NAN", ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF"})) {
     return Error{ErrorCode::BadInput, "'" + text + "' has no JSON form; quote it if it is meant as text"};
   }
   const char first = text.front();

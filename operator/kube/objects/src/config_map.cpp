@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "decode.h"
 #include "kube/objects/workloads.h"
 

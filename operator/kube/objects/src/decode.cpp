@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 namespace rollback::kube::decode {
 
@@ -52,7 +53,8 @@ std::int64_t Fields::integer(const char* name, std::int64_t otherwise) const {
   const json* value = find(name);
   if (value == nullptr) return otherwise;
   if (value->is_number_integer()) {
-    if (!value->is_number_unsigned() || value->get<std::uint64_t>() <= std::uint64_t(std::numeric_limits<std::int64_t>::max())) {
+    if (!value->is_number_unsigned() ||
+        value->get<std::uint64_t>() <= std::uint64_t(std::numeric_limits<std::int64_t>::max())) {
       return value->get<std::int64_t>();
     }
   }

@@ -1,6 +1,6 @@
-// Reads members of one JSON object with the tolerance the API asks of its readers: absent and null members are defaults,
-// unknown ones are ignored, a member of the wrong type is a fault. The first fault is kept with its path; reading goes on
-// with defaults, so a decoder is straight code and asks once at its end.
+// Reads members of one JSON object with the tolerance the API asks of its readers: absent and null members are
+// defaults, unknown ones are ignored, a member of the wrong type is a fault. The first fault is kept with its path;
+// reading goes on with defaults, so a decoder is straight code and asks once at its end.
 //
 // Not thread-safe; the document must outlive every Fields made from it.
 #pragma once
@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +18,8 @@
 
 namespace rollback::kube::decode {
 
-// Parses one object, without metadata.managedFields (half of a typical object, read by nobody here). Protocol error if the
-// text is no JSON object or nests deeper than 128.
+// Parses one object, without metadata.managedFields (half of a typical object, read by nobody here). Protocol error if
+// the text is no JSON object or nests deeper than 128.
 Result<nlohmann::json> parse(std::string_view text, const char* what);
 
 class Fields {

@@ -1,6 +1,7 @@
 #include "kube/objects/meta.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "decode.h"
 #include "kube/objects/workloads.h"
@@ -8,8 +9,8 @@
 namespace rollback::kube {
 
 void setCondition(std::vector<Condition>& conditions, Condition next) {
-  const auto present = std::find_if(conditions.begin(), conditions.end(),
-                                    [&](const Condition& each) { return each.type == next.type; });
+  const auto present =
+      std::find_if(conditions.begin(), conditions.end(), [&](const Condition& each) { return each.type == next.type; });
   if (present == conditions.end()) {
     conditions.push_back(std::move(next));
     return;

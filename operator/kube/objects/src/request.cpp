@@ -7,11 +7,12 @@ namespace rollback::kube {
 namespace {
 
 bool unreserved(unsigned char c) {  // RFC 3986 §2.3: never encoded
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-         c == '~';
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+         c == '_' || c == '~';
 }
 
-// Everything else becomes %XX, also the characters a query could hold bare: a selector's '=' or ',' or a continue token's
+// Everything else becomes %XX, also the characters a query could hold bare: a selector's '=' or ',' or a continue
+// token's
 // '+' then cannot be read as syntax by anybody on the way.
 void encodeTo(std::string& out, const std::string& text) {
   static const char* const kHex = "0123456789ABCDEF";
@@ -28,13 +29,20 @@ void encodeTo(std::string& out, const std::string& text) {
 
 const char* verbWord(Verb verb) {
   switch (verb) {
-    case Verb::Get: return "GET";
-    case Verb::List: return "LIST";
-    case Verb::Watch: return "WATCH";
-    case Verb::Create: return "CREATE";
-    case Verb::Update: return "UPDATE";
-    case Verb::Patch: return "PATCH";
-    case Verb::Delete: return "DELETE";
+    case Verb::Get:
+      return "GET";
+    case Verb::List:
+      return "LIST";
+    case Verb::Watch:
+      return "WATCH";
+    case Verb::Create:
+      return "CREATE";
+    case Verb::Update:
+      return "UPDATE";
+    case Verb::Patch:
+      return "PATCH";
+    case Verb::Delete:
+      return "DELETE";
   }
   return "?";
 }
@@ -99,11 +107,16 @@ const char* Request::method() const {
   switch (verb) {
     case Verb::Get:
     case Verb::List:
-    case Verb::Watch: return "GET";
-    case Verb::Create: return "POST";
-    case Verb::Update: return "PUT";
-    case Verb::Patch: return "PATCH";
-    case Verb::Delete: return "DELETE";
+    case Verb::Watch:
+      return "GET";
+    case Verb::Create:
+      return "POST";
+    case Verb::Update:
+      return "PUT";
+    case Verb::Patch:
+      return "PATCH";
+    case Verb::Delete:
+      return "DELETE";
   }
   return "GET";
 }

@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "decode.h"
 #include "kube/objects/workloads.h"
 
@@ -30,7 +32,8 @@ void readPodTemplate(const Fields& pod, Workload& workload) {
   });
 }
 
-// Items of a typed list carry no kind. The server defaults updateStrategy on every StatefulSet; no Deployment can have it.
+// Items of a typed list carry no kind. The server defaults updateStrategy on every StatefulSet; no Deployment can have
+// it.
 std::string kindOf(const Fields& object) {
   const std::string kind = object.string("kind");
   if (!kind.empty()) return kind;

@@ -28,15 +28,15 @@ struct ListMeta {
 struct WatchEvent {
   enum class Type { Added, Modified, Deleted, Bookmark, Error };
   Type type = Type::Error;
-  std::string_view object;          // JSON of the object (or Status); valid during the callback
+  std::string_view object;  // JSON of the object (or Status); valid during the callback
 };
 
 class Credentials;
 
 struct ClientOptions {
   std::string userAgent = "framework-rollback-operator";
-  Millis requestTimeout{30000};   // each attempt
-  int maxAttempts = 10;           // only where a retry is safe, see send()
+  Millis requestTimeout{30000};  // each attempt
+  int maxAttempts = 10;          // only where a retry is safe, see send()
   // Sent with creates, updates and patches that name none themselves.
   std::string fieldManager = "framework-rollback-operator";
   WriteGate writeGate;
@@ -54,18 +54,19 @@ class Client {
   virtual ~Client() = default;
 
   // Returns the body of a 2xx answer. Errors carry the code, `reason` and message of the server's Status (errors.h).
-  // Retries as client-go does (rest/with_retry.go): 429 and 5xx only with Retry-After, any verb, because the server says it did
-  // not execute; a lost connection for reads only. A write whose outcome is unknown is never repeated here, not even when a
-  // timeout (reason Timeout, ServerTimeout) carries Retry-After. A pause that would outlast `deadline` is not begun.
-  // 401: credentials are read again and the request is sent once more.
-  // BadInput, and nothing is sent, for a request with a fault() or one that would impersonate twice.
+  // Retries as client-go does (rest/with_retry.go): 429 and 5xx only with Retry-After, any verb, because the server
+  // says it did not execute; a lost connection for reads only. A write whose outcome is unknown is never repeated here,
+  // not even when a timeout (reason Timeout, ServerTimeout) carries Retry-After. A pause that would outlast `deadline`
+  // is not begun. 401: credentials are read again and the request is sent once more. BadInput, and nothing is sent, for
+  // a request with a fault() or one that would impersonate twice.
   virtual Result<std::string> send(const Request& request, Deadline deadline, const http::CancelToken& cancel) = 0;
 
-  // Lists in pages of `pageSize` (0: all at once); `onItem` gets each object's JSON as it arrives; an error of onItem's ends
-  // the list and is returned. Retries like send() up to the first item of a page, not after it. A continue token that has
-  // expired is Expired: start again. ClientOptions::requestTimeout bounds the silence between pieces, `deadline` the whole.
-  // ListMeta::resourceVersion is that of the first page.
-  virtual Result<ListMeta> list(const Request& request, int pageSize, Deadline deadline, const http::CancelToken& cancel,
+  // Lists in pages of `pageSize` (0: all at once); `onItem` gets each object's JSON as it arrives; an error of onItem's
+  // ends the list and is returned. Retries like send() up to the first item of a page, not after it. A continue token
+  // that has expired is Expired: start again. ClientOptions::requestTimeout bounds the silence between pieces,
+  // `deadline` the whole. ListMeta::resourceVersion is that of the first page.
+  virtual Result<ListMeta> list(const Request& request, int pageSize, Deadline deadline,
+                                const http::CancelToken& cancel,
                                 const std::function<Result<void>(std::string_view item)>& onItem) = 0;
 
   // Watches until the server ends the stream (ok), `onEvent` returns false (Cancelled) or an error. An ERROR event is
@@ -75,8 +76,8 @@ class Client {
                              const std::function<bool(const WatchEvent& event)>& onEvent) = 0;
 };
 
-// `credentials` is asked for transport and Authorization before every attempt, so that rotated material is used at once.
-// `clock` must outlive the client.
+// `credentials` is asked for transport and Authorization before every attempt, so that rotated material is used at
+// once. `clock` must outlive the client.
 std::shared_ptr<Client> makeClient(std::shared_ptr<Credentials> credentials, ClientOptions options, const Clock& clock);
 
 }  // namespace rollback::kube

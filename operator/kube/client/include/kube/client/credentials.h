@@ -1,5 +1,6 @@
-// Where the API server is and who we are: in-cluster ServiceAccount or kubeconfig (certificates, token, token file, exec
-// plugin). Rotated material is picked up without a restart (client-go transport/token_source.go, cert_rotation.go).
+// Where the API server is and who we are: in-cluster ServiceAccount or kubeconfig (certificates, token, token file,
+// exec plugin). Rotated material is picked up without a restart (client-go transport/token_source.go,
+// cert_rotation.go).
 #pragma once
 
 #include <functional>
@@ -53,13 +54,14 @@ struct CredentialsOptions {
 //
 // In-cluster (no kubeconfig, KUBERNETES_SERVICE_HOST set): token, ca.crt and namespace of the ServiceAccount's mount.
 // Kubeconfig: several files are merged as client-go does, the first to name something wins; files of a list that do not
-// exist are passed over, relative paths are relative to their file. What cannot be honoured is refused by name: proxy-url,
-// auth-provider, username/password, as-groups, as-uid, as-user-extra, and exec plugins that need a terminal. Over http://
-// no credential is ever sent.
+// exist are passed over, relative paths are relative to their file. What cannot be honoured is refused by name:
+// proxy-url, auth-provider, username/password, as-groups, as-uid, as-user-extra, and exec plugins that need a terminal.
+// Over http:// no credential is ever sent.
 //
-// Rotation: token files are read again after 50 s, CA bundles, certificates and keys as well; if they cannot be used then
-// (missing, empty, a pair that does not match) the last good ones stay. An exec plugin runs again shortly before its
-// credential expires or after a 401, never twice at once, and is killed after 30 s. `clock` must outlive the result.
+// Rotation: token files are read again after 50 s, CA bundles, certificates and keys as well; if they cannot be used
+// then (missing, empty, a pair that does not match) the last good ones stay. An exec plugin runs again shortly before
+// its credential expires or after a 401, never twice at once, and is killed after 30 s. `clock` must outlive the
+// result.
 Result<std::shared_ptr<Credentials>> loadCredentials(const CredentialsOptions& options, const Clock& clock);
 
 }  // namespace rollback::kube

@@ -13,8 +13,8 @@ namespace rollback::kube {
 inline constexpr const char* kTooLargeResourceVersion = "ResourceVersionTooLarge";
 
 // `body` is the answer's, which may be a Status, a proxy's HTML page or nothing. Status.reason decides before the HTTP
-// status does. `retryAfter` is the Retry-After header's, else details.retryAfterSeconds. The message is the Status', cut
-// at 2 KiB; a body that is no Status is never quoted, because nobody knows what it holds. A pure function.
+// status does. `retryAfter` is the Retry-After header's, else details.retryAfterSeconds. The message is the Status',
+// cut at 2 KiB; a body that is no Status is never quoted, because nobody knows what it holds. A pure function.
 Error statusError(int httpStatus, std::string_view body, const http::Headers& headers);
 
 }  // namespace rollback::kube

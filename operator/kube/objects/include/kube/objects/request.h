@@ -18,8 +18,8 @@ struct Resource {
   std::string apiVersion() const { return group.empty() ? version : group + "/" + version; }
 };
 
-// The built-in ones this operator uses, at the versions every supported server (1.31 and later) has. Inline, so that they are
-// there before whatever constant of another file is made of them.
+// The built-in ones this operator uses, at the versions every supported server (1.31 and later) has. Inline, so that
+// they are there before whatever constant of another file is made of them.
 namespace resources {
 inline const Resource kPods{"", "v1", "pods", "Pod"};
 inline const Resource kConfigMaps{"", "v1", "configmaps", "ConfigMap"};
@@ -44,9 +44,9 @@ struct Request {
   Resource resource;
   std::string namespace_;
   std::string name;
-  std::string subresource;                                     // "status", "scale", "log"
-  std::vector<std::pair<std::string, std::string>> query;      // unencoded
-  std::string body;                                            // JSON
+  std::string subresource;                                 // "status", "scale", "log"
+  std::vector<std::pair<std::string, std::string>> query;  // unencoded
+  std::string body;                                        // JSON
   PatchType patchType = PatchType::Merge;
   // The ServiceAccount of `namespace_` this is sent as (Impersonate-User), empty: as ourselves.
   std::string asServiceAccount;
@@ -59,7 +59,8 @@ struct Request {
   // "PATCH deployments/scale demo/shop", "LIST pods demo", "CREATE jobs demo as ServiceAccount demo/rollback-runner":
   // for messages and logs; holds no body and no query.
   std::string describe() const;
-  // Why it must not be sent, empty if it may: a delete without a name is a delete of everything, a get without one a list.
+  // Why it must not be sent, empty if it may: a delete without a name is a delete of everything, a get without one a
+  // list.
   std::string fault() const;
 };
 

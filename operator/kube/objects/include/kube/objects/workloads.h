@@ -37,9 +37,9 @@ struct Workload {
   std::vector<std::string> imagePullSecrets;
   std::string serviceAccountName;
   std::map<std::string, std::string> nodeSelector;
-  std::vector<std::string> claimNames;             // volumes of the pod template
-  std::string whenScaled;                          // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
-  std::vector<std::string> volumeClaimTemplates;   // StatefulSet
+  std::vector<std::string> claimNames;            // volumes of the pod template
+  std::string whenScaled;                         // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
+  std::vector<std::string> volumeClaimTemplates;  // StatefulSet
   std::int64_t observedGeneration = 0;
   int statusReplicas = 0, readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
 
@@ -62,9 +62,9 @@ struct Pod {
   ObjectMeta meta;
   std::string phase;  // Pending, Running, Succeeded, Failed, Unknown
   std::string reason, message, podIP, nodeName;
-  bool ready = false;           // condition Ready
-  std::string readySince;       // its lastTransitionTime
-  std::string unschedulable;    // message of PodScheduled=False, empty otherwise
+  bool ready = false;         // condition Ready
+  std::string readySince;     // its lastTransitionTime
+  std::string unschedulable;  // message of PodScheduled=False, empty otherwise
   std::vector<ContainerStatus> containers, initContainers;
 
   bool ended() const { return phase == "Succeeded" || phase == "Failed"; }
@@ -74,8 +74,8 @@ struct Job {
   ObjectMeta meta;
   bool suspended = false;
   int active = 0, succeeded = 0, failed = 0, terminating = 0;
-  bool complete = false;            // condition Complete
-  bool failedCondition = false;     // condition Failed
+  bool complete = false;         // condition Complete
+  bool failedCondition = false;  // condition Failed
   std::string failedReason, failedMessage;
 
   bool ended() const { return complete || failedCondition; }
