@@ -83,7 +83,12 @@ struct TransportConfig {
 
 // Call once, before threads are started: sizes cpprestsdk's thread pool (its default is 40) and takes OpenSSL's default
 // trust store out of the way where every connection would parse it (40 ms of CPU each).
+// It does so through SSL_CERT_FILE and SSL_CERT_DIR of this process, which child processes inherit.
 void initializeTransport(int threads);
+
+// What a child process that makes its own TLS connections is to be given for SSL_CERT_FILE and SSL_CERT_DIR: where the
+// system's authorities are found.
+Headers trustEnvironment();
 
 Result<std::shared_ptr<Transport>> makeTransport(const TransportConfig& config, const Clock& clock);
 

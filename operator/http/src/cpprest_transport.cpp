@@ -1,0 +1,449 @@
+// The one file that knows cpprestsdk (2.10). What surprises in it:
+// - It sends a request again by itself when a pooled connection ends before the answer, also a POST. Everything but
+//   GET and HEAD therefore goes out with a body that cannot be rewound, if need be an empty one; then it gives up.
+// - It takes pooled connections unchecked, so a request with a body fails on one that the server has closed. The hook
+//   peeks before a byte is written, and what is stale is tried again: nothing was sent.
+// - Its timeout is per step and per client. It is set out of the way; deadline and idle time are watched by the
+//   caller, which waits in its own thread, and cancels. No task is ever waited for once the caller has decided.
+// - An exception that nobody looks at, or one out of a stream buffer, ends the process: every task has a continuation
+//   that catches, and the sink answers with failed tasks.
+// - The number of bytes in a chunk is the server's word, also a negative one.
+#define _TURN_OFF_PLATFORM_STRING  // its macro U breaks Boost and fmt
+#include <cpprest/http_client.h>
+#include <cpprest/producerconsumerstream.h>
+
+#include <boost/asio.hpp>
+#include <boost/asio/ssl.hpp>
+#include <pplx/threadpool.h>
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "failure.h"
+#include "http/transport.h"
+#include "in_flight.h"
+#include "request_rules.h"
+#include "trust.h"
+
+namespace rollback::http {
+namespace {
+
+namespace client = web::http::client;
+using Byte = std::uint8_t;
+
+constexpr std::size_t mostInOnePiece = 1u << 30;
+constexpr auto neverOfItsOwn = std::chrono::hours(24 * 7);
+
+struct StaleConnection : std::runtime_error {
+  StaleConnection() : std::runtime_error("the pooled connection was closed by the server") {}
+};
+
+// One request under way: the library's pool threads report here, the caller waits here. Thread-safe. Outlives both,
+// so that a task which ends after its caller has left finds something to report to.
+class Exchange {
+ public:
+  enum class Event { Head, Piece, End, Cancelled, Deadline, Idle };
+
+  // The library's side. A piece is taken when its task completes; until then it reads no further.
+  pplx::task<std::size_t> offer(const Byte* bytes, std::size_t count) {
+    try {
+      if (count > mostInOnePiece) throw std::length_error("the answer has a piece of more than 1 GiB");
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (abandoned_) throw std::runtime_error("the caller has left");
+      piece_.assign(reinterpret_cast<const char*>(bytes), count);
+      taken_.emplace();
+      changed_.notify_all();
+      return pplx::create_task(*taken_);
+    } catch (...) {
+      return pplx::task_from_exception<std::size_t>(std::current_exception());
+    }
+  }
+
+  void arrive(Response head) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    head_ = std::move(head);
+    headSeen_ = true;
+    changed_.notify_all();
+  }
+
+  void end(std::optional<LibraryFailure> failure) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (failure) failure->headSeen = headSeen_;
+    failure_ = std::move(failure);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+  // Of CancelToken.
+  void cancel() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    cancelled_ = true;
+    changed_.notify_all();
+  }
+
+  // The caller's side. What has happened goes before what has not: an end before the deadline is an end.
+  Event wait(const Clock& clock, Deadline deadline, Deadline idle) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      if (cancelled_) return Event::Cancelled;
+      if (ended_ && !head_ && !taken_) return Event::End;
+      if (deadline.expired(clock)) return Event::Deadline;
+      if (head_) return Event::Head;
+      if (taken_) return Event::Piece;
+      if (idle.expired(clock)) return Event::Idle;
+      waitSlice(changed_, lock, deadline.earlier(idle).left(clock));
+    }
+  }
+
+  Response takeHead() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Response head = std::move(*head_);
+    head_.reset();
+    return head;
+  }
+
+  // The piece of Event::Piece: it is the caller's until next(), since the library waits.
+  std::string_view piece() const { return piece_; }
+
+  void next() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto taken = std::move(*taken_);
+    taken_.reset();
+    const std::size_t count = piece_.size();
+    lock.unlock();
+    taken.set(count);
+  }
+
+  // After this nothing is kept or waited for any more.
+  void abandon() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    abandoned_ = true;
+    const auto taken = std::exchange(taken_, std::nullopt);
+    lock.unlock();
+    if (taken) taken->set_exception(std::runtime_error("the caller has left"));
+  }
+
+  const std::optional<LibraryFailure>& failure() const { return failure_; }  // after Event::End
+
+ private:
+  std::mutex mutex_;  // guards all below, but piece_ while taken_ is set: then it is the caller's
+  std::condition_variable changed_;
+  std::optional<Response> head_;  // until the caller takes it
+  bool headSeen_ = false;
+  std::string piece_;
+  std::optional<pplx::task_completion_event<std::size_t>> taken_;  // set while a piece waits for the caller
+  bool ended_ = false;
+  std::optional<LibraryFailure> failure_;
+  bool cancelled_ = false;
+  bool abandoned_ = false;
+};
+
+// Where the library writes the body to. Write-only; everything else it might call says so.
+class Sink : public Concurrency::streams::details::streambuf_state_manager<Byte> {
+  using Base = Concurrency::streams::details::streambuf_state_manager<Byte>;
+  using Int = typename Base::int_type;
+  using Pos = typename Base::pos_type;
+  using Off = typename Base::off_type;
+
+ public:
+  explicit Sink(std::shared_ptr<Exchange> exchange) : Base(std::ios_base::out), exchange_(std::move(exchange)) {}
+
+  bool can_seek() const override { return false; }
+  bool has_size() const override { return false; }
+  std::size_t buffer_size(std::ios_base::openmode) const override { return 0; }
+  void set_buffer_size(std::size_t, std::ios_base::openmode) override {}
+  std::size_t in_avail() const override { return 0; }
+  Pos getpos(std::ios_base::openmode) const override { return nowhere(); }
+  Pos seekpos(Pos, std::ios_base::openmode) override { return nowhere(); }
+  Pos seekoff(Off, std::ios_base::seekdir, std::ios_base::openmode) override { return nowhere(); }
+  bool acquire(Byte*&, std::size_t&) override { return false; }
+  void release(Byte*, std::size_t) override {}
+
+ protected:
+  pplx::task<Int> _putc(Byte byte) override {
+    return exchange_->offer(&byte, 1).then([byte](std::size_t) { return static_cast<Int>(byte); });
+  }
+  pplx::task<std::size_t> _putn(const Byte* bytes, std::size_t count) override {
+    return exchange_->offer(bytes, count);
+  }
+  pplx::task<Int> _bumpc() override { return pplx::task_from_result(Base::traits::eof()); }
+  Int _sbumpc() override { return Base::traits::eof(); }
+  pplx::task<Int> _getc() override { return pplx::task_from_result(Base::traits::eof()); }
+  Int _sgetc() override { return Base::traits::eof(); }
+  pplx::task<Int> _nextc() override { return pplx::task_from_result(Base::traits::eof()); }
+  pplx::task<Int> _ungetc() override { return pplx::task_from_result(Base::traits::eof()); }
+  pplx::task<std::size_t> _getn(Byte*, std::size_t) override { return pplx::task_from_result(std::size_t{0}); }
+  std::size_t _scopy(Byte*, std::size_t) override { return 0; }
+  pplx::task<bool> _sync() override { return pplx::task_from_result(true); }
+  Byte* _alloc(std::size_t) override { return nullptr; }
+  void _commit(std::size_t) override {}
+
+ private:
+  static Pos nowhere() { return static_cast<Pos>(Base::traits::eof()); }
+
+  std::shared_ptr<Exchange> exchange_;
+};
+
+// Called by the library for each request before a byte is written; what it throws ends the request and closes the
+// connection. A new connection is not open yet.
+void refuseStale(client::native_handle handle, bool secure) {
+  using boost::asio::ip::tcp;
+  tcp::socket& socket = secure ? static_cast<boost::asio::ssl::stream<tcp::socket&>*>(handle)->next_layer()
+                               : *static_cast<tcp::socket*>(handle);
+  if (!socket.is_open()) return;
+  char byte = 0;
+  const ssize_t got = ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;  // open, and nothing unasked has come
+  throw StaleConnection{};
+}
+
+LibraryFailure describe(std::exception_ptr thrown) {
+  LibraryFailure failure;
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const StaleConnection& e) {
+    failure.text = e.what();
+    failure.stale = true;
+  } catch (const web::http::http_exception& e) {
+    failure.text = e.what();
+    failure.number = e.error_code().value();
+  } catch (const std::exception& e) {
+    failure.text = e.what();
+  } catch (...) {
+    failure.text = "an exception of unknown type";
+  }
+  return failure;
+}
+
+web::http::http_request translate(const Request& request, const std::string& hostHeader,
+                                  const std::shared_ptr<Exchange>& exchange) {
+  web::http::http_request out(request.method);
+  out.set_request_uri(web::uri(request.target));
+  if (!request.body.empty() || (request.method != "GET" && request.method != "HEAD")) {
+    Concurrency::streams::producer_consumer_buffer<Byte> body;
+    if (!request.body.empty()) {
+      body.putn_nocopy(reinterpret_cast<const Byte*>(request.body.data()), request.body.size()).get();
+    }
+    body.close(std::ios_base::out).get();
+    out.set_body(body.create_istream(), request.body.size(), std::string());
+    out.headers().remove("Content-Type");
+  }
+  for (const auto& [name, value] : request.headers) out.headers().add(name, value);
+  if (!hostHeader.empty()) out.headers()["Host"] = hostHeader;
+  out.set_response_stream(Concurrency::streams::streambuf<Byte>(std::make_shared<Sink>(exchange)).create_ostream());
+  return out;
+}
+
+Response headOf(const web::http::http_response& response) {
+  Response head;
+  head.status = response.status_code();
+  for (const auto& [name, value] : response.headers()) head.headers.emplace_back(lowerCase(name), value);
+  return head;
+}
+
+class CpprestTransport : public Transport {
+ public:
+  CpprestTransport(const TransportConfig& config, const Clock& clock, const client::http_client_config& library)
+      : config_(config),
+        clock_(clock),
+        client_(web::uri(config.origin), library),
+        inFlight_(std::make_shared<InFlight>(config.maxInFlight)) {}
+
+  Result<Response> send(const Request& request, Deadline deadline, const CancelToken& cancel) override {
+    const auto place = inFlight_->enter(deadline, clock_, cancel);
+    const std::string what = nameOf(request, config_.origin);
+    if (!place) {
+      if (cancel.cancelled()) return cancelledError(what);
+      return Error{ErrorCode::Timeout, what + ": no place among " + std::to_string(config_.maxInFlight) +
+                                           " requests at once became free in time; nothing was sent"};
+    }
+    Response answer;
+    bool tooLarge = false;
+    const auto fits = [&](std::size_t size) { return !(tooLarge = size > config_.maxBody); };
+    const auto result = perform(
+        request, deadline, Millis::max(), cancel,
+        [&](const Response& head) {
+          answer = head;
+          if (request.method == "HEAD") return true;
+          return fits(std::strtoull(std::string(head.header("content-length")).c_str(), nullptr, 10));
+        },
+        [&](std::string_view bytes) {
+          if (!fits(answer.body.size() + bytes.size())) return false;
+          answer.body.append(bytes);
+          return true;
+        });
+    if (tooLarge) {
+      return Error{ErrorCode::Protocol, what + ": the answer is larger than the " + std::to_string(config_.maxBody) +
+                                            " bytes allowed; ask for less at once"};
+    }
+    if (!result) return result.error();
+    return answer;
+  }
+
+  Result<void> stream(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
+                      const std::function<bool(const Response&)>& onHead,
+                      const std::function<bool(std::string_view)>& onBytes) override {
+    return perform(request, deadline, idle, cancel, onHead, onBytes);
+  }
+
+ private:
+  using OnHead = std::function<bool(const Response&)>;
+  using OnBytes = std::function<bool(std::string_view)>;
+
+  static Error cancelledError(const std::string& what) { return {ErrorCode::Cancelled, what + ": cancelled"}; }
+
+  Result<void> perform(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
+                       const OnHead& onHead, const OnBytes& onBytes) {
+    if (auto valid = checkRequest(request); !valid) return valid;
+    // Each stale connection that is met leaves the pool, which holds as many as were in use at once; twice that
+    // because others put theirs back meanwhile.
+    const int mostStale = 2 * config_.maxInFlight + 64;
+    bool stale = true;
+    Result<void> result;
+    for (int attempt = 0; stale && attempt < mostStale; ++attempt) {
+      result = attemptOnce(request, deadline, idle, cancel, onHead, onBytes, stale);
+    }
+    return result;
+  }
+
+  // `stale`: nothing was sent and neither callback called, the same may be attempted again.
+  Result<void> attemptOnce(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
+                           const OnHead& onHead, const OnBytes& onBytes, bool& stale) {
+    stale = false;
+    const std::string what = nameOf(request, config_.origin);
+    if (cancel.cancelled()) return cancelledError(what);
+    if (deadline.expired(clock_)) {
+      return Error{ErrorCode::Timeout, what + ": the time was over before it began; nothing was sent"};
+    }
+    const auto exchange = std::make_shared<Exchange>();
+    pplx::cancellation_token_source stop;
+    // Leaving by whatever way, also by an exception of a callback: the library stops and keeps nothing of the caller.
+    struct Leave {
+      const std::shared_ptr<Exchange>& exchange;
+      pplx::cancellation_token_source& stop;
+      bool ended = false;
+      ~Leave() {
+        exchange->abandon();
+        if (!ended) stop.cancel();
+      }
+    } leave{exchange, stop};
+    const auto registration = cancel.onCancel([exchange] { exchange->cancel(); });
+    if (auto begun = begin(request, exchange, stop.get_token(), what); !begun) return begun;
+    const auto idleFromNow = [&] { return idle == Millis::max() ? Deadline{} : Deadline::after(clock_, idle); };
+    Deadline quiet = idleFromNow();
+    while (true) {
+      switch (exchange->wait(clock_, deadline, quiet)) {
+        case Exchange::Event::Head: {
+          const Response head = exchange->takeHead();
+          if (head.status < 200) {
+            return Error{ErrorCode::Protocol, what + ": the answer has the interim status " +
+                                                  std::to_string(head.status) + ", which was not asked for"};
+          }
+          if (!onHead(head)) return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
+          break;
+        }
+        case Exchange::Event::Piece:
+          if (!onBytes(exchange->piece())) return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
+          exchange->next();
+          break;
+        case Exchange::Event::End:
+          leave.ended = true;
+          if (!exchange->failure()) return {};
+          stale = exchange->failure()->stale;
+          return toError(*exchange->failure(), what);
+        case Exchange::Event::Cancelled: return cancelledError(what);
+        case Exchange::Event::Deadline:
+          return Error{ErrorCode::Timeout, what + ": no whole answer in time; the server may have acted on it"};
+        case Exchange::Event::Idle:
+          return Error{ErrorCode::Timeout, what + ": silence for " + std::to_string(idle.count()) + " ms"};
+      }
+      quiet = idleFromNow();
+    }
+  }
+
+  Result<void> begin(const Request& request, const std::shared_ptr<Exchange>& exchange,
+                     const pplx::cancellation_token& token, const std::string& what) {
+    try {
+      client_.request(translate(request, config_.tls.serverName, exchange), token)
+          .then([exchange](pplx::task<web::http::http_response> asked) {
+            try {
+              const web::http::http_response response = asked.get();
+              exchange->arrive(headOf(response));
+              response.content_ready().then([exchange](pplx::task<web::http::http_response> done) {
+                try {
+                  done.get();
+                  exchange->end(std::nullopt);
+                } catch (...) {
+                  exchange->end(describe(std::current_exception()));
+                }
+              });
+            } catch (...) {
+              exchange->end(describe(std::current_exception()));
+            }
+          });
+      return {};
+    } catch (const web::uri_exception& e) {
+      return Error{ErrorCode::BadInput, what + ": the target is no encoded path and query: " + e.what()};
+    } catch (const std::exception& e) {
+      return Error{ErrorCode::Internal, what + ": the HTTP library refused the request: " + e.what()};
+    }
+  }
+
+  const TransportConfig config_;
+  const Clock& clock_;
+  client::http_client client_;
+  const std::shared_ptr<InFlight> inFlight_;
+};
+
+}  // namespace
+
+void initializeTransport(int threads) {
+  systemTrust();  // remembers where it was
+  setenv("SSL_CERT_FILE", "/dev/null", 1);
+  setenv("SSL_CERT_DIR", "/dev/null", 1);
+  crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
+}
+
+Headers trustEnvironment() {
+  return {{"SSL_CERT_FILE", systemTrust().file}, {"SSL_CERT_DIR", systemTrust().directory}};
+}
+
+Result<std::shared_ptr<Transport>> makeTransport(const TransportConfig& config, const Clock& clock) {
+  const auto bad = [&](const std::string& what) {
+    return Error{ErrorCode::BadInput, "connecting to \"" + config.origin + "\": " + what};
+  };
+  try {
+    const web::uri origin(config.origin);
+    const bool secure = origin.scheme() == "https";
+    if (!secure && origin.scheme() != "http") return bad("its scheme is neither http nor https");
+    if (origin.host().empty()) return bad("it has no host");
+    if (origin.host()[0] == '[') return bad("the HTTP library cannot reach an IPv6 literal; use a name for it");
+    if ((!origin.path().empty() && origin.path() != "/") || !origin.query().empty() || !origin.user_info().empty()) {
+      return bad("it is more than scheme, host and port");
+    }
+    if (holdsControlCharacter(config.tls.serverName)) return bad("the server name holds a control character");
+    if (config.maxInFlight < 1) return bad("it allows no request at all at once");
+    const std::string& host = config.tls.serverName.empty() ? origin.host() : config.tls.serverName;
+
+    client::http_client_config library;
+    library.set_max_redirects(0);  // following one would carry the bearer token to another origin
+    library.set_timeout(neverOfItsOwn);
+    library.set_validate_certificates(!config.tls.insecureSkipVerify);
+    library.set_nativehandle_options([secure](client::native_handle handle) { refuseStale(handle, secure); });
+    if (secure) {
+      auto trust = Trust::make(config.tls, host);
+      if (!trust) return bad(trust.error().message);
+      library.set_ssl_context_callback([trust = *trust](boost::asio::ssl::context& context) {
+        if (!trust->apply(context.native_handle())) throw std::runtime_error("preparing TLS: OpenSSL refused it");
+      });
+    }
+    return std::shared_ptr<Transport>(std::make_shared<CpprestTransport>(config, clock, library));
+  } catch (const std::exception& e) {
+    return bad(e.what());
+  }
+}
+
+}  // namespace rollback::http
