@@ -1,0 +1,86 @@
+// Metrics in the Prometheus text exposition format 0.0.4. A Registry owns its metrics; asking twice for the same name and
+// labels gives the same object, which lives as long as the registry. Thread-safe.
+//
+//   Counter& errors = metrics.counter("controller_runtime_reconcile_errors_total", "Reconciles that failed.",
+//                                     {{"controller", "frameworkrollback"}});
+//   errors.add();
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace rollback::runtime {
+
+using Labels = std::vector<std::pair<std::string, std::string>>;
+
+class Counter {
+ public:
+  void add(double by = 1);
+  double value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<double> value_{0};
+};
+
+class Gauge {
+ public:
+  void set(double to) { value_.store(to, std::memory_order_relaxed); }
+  void add(double by);
+  double value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<double> value_{0};
+};
+
+class Histogram {
+ public:
+  // `bounds` ascending, without +Inf.
+  explicit Histogram(std::vector<double> bounds);
+  void observe(double value);
+
+  struct Snapshot {
+    std::vector<double> bounds;
+    std::vector<std::uint64_t> cumulative;  // per bound, then +Inf
+    double sum = 0;
+  };
+  Snapshot snapshot() const;
+
+ private:
+  const std::vector<double> bounds_;
+  mutable std::mutex mutex_;  // guards counts_ and sum_
+  std::vector<std::uint64_t> counts_;
+  double sum_ = 0;
+};
+
+class Registry {
+ public:
+  Registry();
+  ~Registry();
+
+  // A name that is already of another type, or not a metric name, is a defect: std::logic_error, at start-up.
+  Counter& counter(const std::string& name, const std::string& help, Labels labels = {});
+  Gauge& gauge(const std::string& name, const std::string& help, Labels labels = {});
+  Histogram& histogram(const std::string& name, const std::string& help, std::vector<double> bounds, Labels labels = {});
+  // Asked at every scrape, until the registration is destroyed (which waits for a scrape that is under way).
+  [[nodiscard]] std::shared_ptr<void> gaugeCallback(const std::string& name, const std::string& help, Labels labels,
+                                                    std::function<double()> value);
+
+  // All of it, families in the order of their names.
+  std::string expose() const;
+
+ private:
+  struct State;
+  const std::shared_ptr<State> state_;
+};
+
+// Upper bounds from 1 ms to 1 min, as controller-runtime has for reconciles.
+const std::vector<double>& secondsBuckets();
+
+}  // namespace rollback::runtime
