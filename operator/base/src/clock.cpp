@@ -19,16 +19,18 @@ class SystemClock final : public Clock {
   }
 };
 
+// Counted in milliseconds throughout: std::time_t and std::system_clock's nanoseconds end in the year 2262.
 std::string format(WallTime time, bool micro) {
-  const auto whole = std::chrono::floor<std::chrono::seconds>(time);
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(whole);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(time - day);
   std::array<char, 48> text{};
-  const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::string out(text.data(), length);
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
+                static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+  std::string out = text.data();
   if (micro) {
-    std::snprintf(text.data(), text.size(), ".%06d", static_cast<int>((time - whole).count()) * 1000);
+    std::snprintf(text.data(), text.size(), ".%03d000", static_cast<int>(clock.subseconds().count()));
     out += text.data();
   }
   return out + "Z";
