@@ -35,7 +35,7 @@ class InFlight : public std::enable_shared_from_this<InFlight> {
     }
     --free_;
     lock.unlock();
-    return std::shared_ptr<void>(nullptr, [self = shared_from_this()](void*) { self->leave(); });
+    return std::shared_ptr<void>(this, [self = shared_from_this()](void*) { self->leave(); });
   }
 
  private:

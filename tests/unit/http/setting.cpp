@@ -1,0 +1,26 @@
+#include "setting.h"
+
+#include <mutex>
+#include <stdexcept>
+
+namespace rollback::http::testing {
+
+std::shared_ptr<Transport> transportTo(const TransportConfig& config, const Clock& clock) {
+  static std::once_flag once;
+  std::call_once(once, [] { initializeTransport(2); });
+  auto made = makeTransport(config, clock);
+  if (!made) throw std::runtime_error(made.error().message);
+  return *made;
+}
+
+std::shared_ptr<Transport> transportTo(const std::string& origin, const Clock& clock) {
+  TransportConfig config;
+  config.origin = origin;
+  return transportTo(config, clock);
+}
+
+Deadline ample(const Clock& clock) { return Deadline::after(clock, Millis(20'000)); }
+
+Request get(const std::string& target) { return Request{"GET", target, {}, ""}; }
+
+}  // namespace rollback::http::testing
