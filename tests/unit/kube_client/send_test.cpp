@@ -68,6 +68,32 @@ TEST_CASE("every kind of write has its content type, and its field manager unles
   }
 }
 
+TEST_CASE(
+    "given an apply, which the server reads as YAML, then what JSON and YAML disagree on is written the common way") {
+  const std::pair<std::string, std::string> rows[] = {
+      {R"({"a":"b","n":1.5,"x":[true,null]})", R"({"a":"b","n":1.5,"x":[true,null]})"},
+      {"\"\xE2\x80\xA8 \xE2\x80\xA9 \xC2\x85\"", R"("\u2028 \u2029 \u0085")"},  // line breaks to YAML only
+      {"\"\x7F \xC2\x80 \xC2\x9F \xEF\xBB\xBF \xEF\xBF\xBF\"", R"("\u007f \u0080 \u009f \ufeff \uffff")"},
+      {"\"\xC2\xA0 \xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80\"", "\"\xC2\xA0 \xC3\xA4 \xE2\x82\xAC \xF0\x9F\x98\x80\""},
+      {R"("\ud83d\ude00")", "\"\xF0\x9F\x98\x80\""},  // YAML has no surrogate pairs
+      {R"("\uD83D\uDE00x\udbff\udfff")", "\"\xF0\x9F\x98\x80x\xF4\x8F\xBF\xBF\""},
+      {R"("\/ \\/ \" \n \u0007 \u2028")", R"("/ \\/ \" \n \u0007 \u2028")"},
+      {R"("\\ud83d\\ude00")", R"("\\ud83d\\ude00")"},                                      // a backslash, not an escape
+      {R"("\ud83d \ude00 \ud83d\u0041 \ud83")", R"("\ud83d \ude00 \ud83d\u0041 \ud83")"},  // malformed stays so
+      {"\"\x80 \xC3", "\"\x80 \xC3"},
+      {"\\", "\\"},
+  };
+  for (const auto& [given, sent] : rows) {
+    INFO(given);
+    for (const PatchType type : {PatchType::Apply, PatchType::Merge}) {
+      Bench bench;
+      bench.transport->script = {answer(200, "{}")};
+      REQUIRE(bench.send(patch(resources::kConfigMaps, "demo", "a", type, given)).ok());
+      CHECK(bench.transport->requests[0].body == (type == PatchType::Apply ? sent : given));
+    }
+  }
+}
+
 TEST_CASE("given a ServiceAccount to act as, when a request is sent, then it impersonates it in its own namespace") {
   Bench bench;
   bench.transport->script = {answer(201, "{}")};

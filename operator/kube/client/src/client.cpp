@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "apply_body.h"
 #include "json/splitter.h"
 #include "kube/client/credentials.h"
 #include "kube/client/errors.h"
@@ -171,6 +172,7 @@ Result<ApiClient::Call> ApiClient::prepare(const Request& request, Deadline dead
 
   http::Request http{
       request.method(), "", {{"Accept", "application/json"}, {"User-Agent", options_.userAgent}}, request.body};
+  if (request.verb == Verb::Patch && request.patchType == PatchType::Apply) http.body = yamlSafeJson(request.body);
   if (!authorization->empty()) http.headers.emplace_back("Authorization", *authorization);
   if (!request.body.empty()) http.headers.emplace_back("Content-Type", contentType(request));
   if (!request.asServiceAccount.empty()) {
