@@ -18,7 +18,7 @@
 namespace rollback::runtime {
 
 struct ReconcileResult {
-  // Look again after this long, even if nothing happens. Without it: when something happens.
+  // Look again after this long, even if nothing happens; 0: at once, with back-off. Without it: when something happens.
   std::optional<Millis> requeueAfter;
   // Failed for good: counted and logged, not retried until something changes.
   std::optional<Error> terminal;
@@ -64,6 +64,7 @@ class Controller final : public Runnable {
  private:
   struct Instruments;
   void process(const std::string& key);
+  void settle(const std::string& key, const ReconcileResult& result);
   Result<ReconcileResult> guarded(const std::string& key, const ReconcileContext& context);
 
   const ControllerOptions options_;

@@ -37,7 +37,7 @@ struct EventRecorderOptions {
   std::string controller;  // reportingController: "rollback.pa-ecosystem.io/operator"
   std::string instance;    // reportingInstance: the pod's name
   std::size_t capacity = 1000;      // events not yet looked at, and series remembered
-  Millis flushTimeout{2000};        // for what is unsent when it stops
+  Millis flushTimeout{1500};        // for what is unsent when it stops
 };
 
 class EventRecorder final : public Runnable {

@@ -41,6 +41,9 @@ class LeaderElector final : public Runnable {
                                                      Timing timing, LeaderCallbacks callbacks, Registry& metrics);
   ~LeaderElector() override;
 
+  // Another onStarted, for the Manager; before run().
+  void whenLeading(std::function<void()> then);
+
   std::string name() const override { return "leader-election"; }
   // Acquires and renews until `stop` (releases the Lease if held, ok) or until the lease is lost (Fenced). Set `stop` only
   // when no worker runs any more.

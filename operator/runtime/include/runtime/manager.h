@@ -29,7 +29,7 @@ struct ManagerOptions {
   Millis syncTimeout{120000};
   Millis drain{20000};       // for running reconciles
   Millis abortTimeout{2000}; // for cancelled ones
-  Millis stopTimeout{5000};  // for each later stage
+  Millis stopTimeout{2000};  // for each later stage: 28 s in all, a pod has 30
   // What happens if a thread does not come back in time; the default flushes the logs and ends the process, status 1.
   std::function<void()> onStuck{};
 };

@@ -80,7 +80,7 @@ class Registry {
   const std::shared_ptr<State> state_;
 };
 
-// Upper bounds from 1 ms to 1 min, as controller-runtime has for reconciles.
+// Upper bounds from 1 ms to 1 min: the span of controller-runtime's, in fewer steps.
 const std::vector<double>& secondsBuckets();
 
 }  // namespace rollback::runtime

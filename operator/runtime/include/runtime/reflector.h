@@ -63,16 +63,16 @@ class Reflector final : public Synced, private WatchSink {
 
  private:
   void beginList() override { store_.beginEpoch(); }
-  Result<void> put(std::string_view object) override {
+  Result<std::string> put(std::string_view object) override {
     Result<Ptr> decoded = decode_(object);
     if (!decoded) return decoded.error();
-    const kube::ObjectMeta& meta = metaOf(**decoded);
+    const kube::ObjectMeta& meta = metaOf(**decoded);  // lives as long as `decoded`
     if (meta.name.empty() || meta.resourceVersion.empty()) {
       return Error{ErrorCode::Protocol, "the object has no metadata.name or no metadata.resourceVersion"};
     }
     const auto change = store_.put(*decoded);
     if (change.changed && onChange_) onChange_(change.key, change.before, *decoded);
-    return {};
+    return meta.resourceVersion;
   }
   void endList(const std::string& resourceVersion, bool unreadable) override {
     if (!unreadable) {

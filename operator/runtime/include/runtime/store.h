@@ -92,7 +92,7 @@ class Store {
     const std::string key = objectKey(metaOf(*object));
     const auto found = entries_.find(key);
     if (found != entries_.end() && !olderVersion(metaOf(*found->second.object).resourceVersion, version)) return;
-    replace(key, std::move(object), epoch_);
+    replace(key, std::move(object)).offered = true;
   }
 
   // --- for the writer, the Reflector ---------------------------------------------------------------------------------
@@ -100,7 +100,7 @@ class Store {
   struct Change {
     std::string key;
     Ptr before;            // null: it is new
-    bool changed = false;  // false: what is stored is as new or newer
+    bool changed = false;  // false: it is there already, or something newer that was offered
   };
 
   // A list begins: what is not put or touched until sweep() is gone.
@@ -115,12 +115,17 @@ class Store {
     change.key = objectKey(metaOf(*object));
     const auto found = entries_.find(change.key);
     if (found != entries_.end()) {
-      change.before = found->second.object;
-      found->second.epoch = epoch_;
-      if (!olderVersion(metaOf(*change.before).resourceVersion, metaOf(*object).resourceVersion)) return change;
+      Entry& entry = found->second;
+      change.before = entry.object;
+      entry.epoch = epoch_;
+      const std::string& known = metaOf(*change.before).resourceVersion;
+      const std::string& version = metaOf(*object).resourceVersion;
+      if (entry.offered && olderVersion(version, known)) return change;
+      entry.offered = false;
+      if (version == known) return change;
     }
     change.changed = true;
-    replace(change.key, std::move(object), epoch_);
+    replace(change.key, std::move(object));
     return change;
   }
 
@@ -131,11 +136,11 @@ class Store {
     if (found != entries_.end()) found->second.epoch = epoch_;
   }
 
-  // Returns what was there; null if nothing, or if what is there is newer than `version`.
+  // Returns what was there; null if nothing, or if what is there was offered later than `version`.
   Ptr remove(const std::string& key, const std::string& version) {
     const std::lock_guard<std::mutex> hold(mutex_);
     const auto found = entries_.find(key);
-    if (found == entries_.end() || olderVersion(version, metaOf(*found->second.object).resourceVersion)) return nullptr;
+    if (found == entries_.end() || found->second.offeredAfter(version)) return nullptr;
     Ptr before = found->second.object;
     unindex(key, *before);
     entries_.erase(found);
@@ -147,9 +152,7 @@ class Store {
     const std::lock_guard<std::mutex> hold(mutex_);
     std::vector<std::pair<std::string, Ptr>> gone;
     for (auto each = entries_.begin(); each != entries_.end();) {
-      const bool stays = each->second.epoch == epoch_ ||
-                         olderVersion(version, metaOf(*each->second.object).resourceVersion);
-      if (stays) {
+      if (each->second.epoch == epoch_ || each->second.offeredAfter(version)) {
         ++each;
         continue;
       }
@@ -162,28 +165,36 @@ class Store {
 
   void sawVersion(const std::string& version) {
     const std::lock_guard<std::mutex> hold(mutex_);
-    if (olderVersion(seen_, version)) seen_ = version;
+    seen_ = version;
   }
 
  private:
   struct Entry {
     Ptr object;
     std::uint64_t epoch = 0;  // of the last list or event that held it
+    // By offer(), and not seen in the watch since. Only then versions are compared: otherwise what the server says last is so,
+    // even if its versions went back because etcd was restored.
+    bool offered = false;
+
+    bool offeredAfter(const std::string& version) const {
+      return offered && olderVersion(version, metaOf(*object).resourceVersion);
+    }
   };
   struct Index {
     IndexFunction function;
     std::map<std::string, std::set<std::string>> keys;  // by value
   };
 
-  // All three: with mutex_ held.
-  void replace(const std::string& key, Ptr object, std::uint64_t epoch) {
+  // Both: with mutex_ held.
+  Entry& replace(const std::string& key, Ptr object) {
     Entry& entry = entries_[key];
     if (entry.object) unindex(key, *entry.object);
     for (auto& [name, index] : indexes_) {
       for (const std::string& value : index.function(*object)) index.keys[value].insert(key);
     }
     entry.object = std::move(object);
-    entry.epoch = epoch;
+    entry.epoch = epoch_;
+    return entry;
   }
   void unindex(const std::string& key, const T& object) {
     for (auto& [name, index] : indexes_) {

@@ -31,12 +31,12 @@ class WatchSink {
  public:
   virtual ~WatchSink() = default;
   virtual void beginList() = 0;
-  // The object's JSON, from a list or an event. An error: it cannot be decoded; what is known of it stays.
-  virtual Result<void> put(std::string_view object) = 0;
-  // An item of which not even metadata can be read was in the list: nothing may be concluded from an absence.
+  // The object's JSON, from a list or an event; returns its resourceVersion. An error: it cannot be decoded.
+  virtual Result<std::string> put(std::string_view object) = 0;
+  // `unreadable`: not even the metadata of some item could be read; nothing may be concluded from an absence.
   virtual void endList(const std::string& resourceVersion, bool unreadable) = 0;
   virtual void remove(const kube::ObjectMeta& meta) = 0;
-  // It is there, but put() failed.
+  // It is there, but put() failed: what is known of it stays.
   virtual void keep(const kube::ObjectMeta& meta) = 0;
   virtual void sawVersion(const std::string& resourceVersion) = 0;
   virtual std::size_t size() const = 0;

@@ -59,7 +59,7 @@ class WorkQueue {
 
  private:
   struct Instruments;
-  std::optional<std::string> take(std::unique_lock<std::mutex>& lock);
+  std::string take();
   void enqueue(const std::string& key);
   void schedule(const std::string& key, MonoTime at);
   void promoteDue();
@@ -67,7 +67,8 @@ class WorkQueue {
   const Timing timing_;
   const BackoffOptions backoff_;
   mutable std::mutex mutex_;                  // guards everything below
-  std::condition_variable changed_;
+  std::condition_variable changed_;           // something is or becomes ready
+  std::condition_variable idle_;              // nothing is worked on
   std::deque<std::string> ready_;             // in order of arrival
   std::map<std::string, MonoTime> dirty_;     // needs a look since; superset of ready_
   std::map<std::string, MonoTime> processing_;  // being worked on since
