@@ -1,10 +1,9 @@
 #include "base/clock.h"
 
-#include <ctime>
-
 #include <array>
 #include <cctype>
 #include <cstdio>
+#include <ctime>
 
 namespace rollback {
 namespace {
@@ -26,8 +25,9 @@ std::string format(WallTime time, bool micro) {
   const std::chrono::hh_mm_ss clock(time - day);
   std::array<char, 48> text{};
   std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()),
-                static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
   std::string out = text.data();
   if (micro) {
     std::snprintf(text.data(), text.size(), ".%03d000", static_cast<int>(clock.subseconds().count()));
@@ -102,8 +102,8 @@ bool parseTime(const std::string& text, WallTime& out) {
   const std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                          std::chrono::day(static_cast<unsigned>(day))};
   if (!date.ok()) return false;
-  out = std::chrono::time_point_cast<Millis>(std::chrono::sys_days(date)) + std::chrono::hours(hour) + std::chrono::minutes(minute) +
-        std::chrono::seconds(second) + Millis(millis) - std::chrono::seconds(offset);
+  out = std::chrono::time_point_cast<Millis>(std::chrono::sys_days(date)) + std::chrono::hours(hour) +
+        std::chrono::minutes(minute) + std::chrono::seconds(second) + Millis(millis) - std::chrono::seconds(offset);
   return true;
 }
 

@@ -6,23 +6,22 @@ LineSplitter::LineSplitter(OnLine onLine, std::size_t maxLine) : onLine_(std::mo
 
 Result<bool> LineSplitter::feed(std::string_view bytes) {
   while (!bytes.empty()) {
-    const auto end = bytes.find('\n');
-    const auto piece = bytes.substr(0, end);
-    if (carry_.size() + piece.size() > maxLine_)
-      return Error{ErrorCode::Protocol, "a line of the stream is longer than " + std::to_string(maxLine_) + " bytes"};
+    const std::size_t end = bytes.find('\n');
+    const std::string_view piece = bytes.substr(0, end);
+    if (carry_.size() + piece.size() > maxLine_) {
+      return Error{ErrorCode::Protocol,
+                   "reading a stream: a line is longer than " + std::to_string(maxLine_) + " bytes"};
+    }
     if (end == std::string_view::npos) {
       carry_.append(piece);
       return true;
     }
     bytes.remove_prefix(end + 1);
-    if (carry_.empty()) {
-      if (!piece.empty() && !onLine_(piece)) return false;
-    } else {
-      carry_.append(piece);
-      const std::string line = std::move(carry_);
-      carry_.clear();
-      if (!onLine_(line)) return false;
-    }
+    std::string_view line = piece;
+    if (!carry_.empty()) line = carry_.append(piece);
+    const bool more = line.empty() || onLine_(line);
+    carry_.clear();
+    if (!more) return false;
   }
   return true;
 }

@@ -1,7 +1,6 @@
 #include "base/clock.h"
 
 #include <catch2/catch.hpp>
-
 #include <random>
 #include <string>
 
@@ -24,7 +23,8 @@ WallTime parsed(const std::string& text) {
   return out;
 }
 
-TEST_CASE("Given the machine's clocks, when read twice, then monotonic time does not go back and wall time is of this era") {
+TEST_CASE(
+    "Given the machine's clocks, when read twice, then monotonic time does not go back and wall time is of this era") {
   const Clock& clock = systemClock();
   const MonoTime first = clock.now();
   CHECK(clock.now() >= first);
@@ -33,7 +33,8 @@ TEST_CASE("Given the machine's clocks, when read twice, then monotonic time does
   CHECK(&systemClock() == &clock);
 }
 
-TEST_CASE("Given a deadline, when time passes, then it expires exactly at its end and what is left goes below zero after") {
+TEST_CASE(
+    "Given a deadline, when time passes, then it expires exactly at its end and what is left goes below zero after") {
   FakeClock clock;
   const Deadline deadline = Deadline::after(clock, Millis(500));
   CHECK(deadline.left(clock) == Millis(500));
@@ -55,7 +56,9 @@ TEST_CASE("Given a deadline without end, when asked, then it never expires and i
   CHECK(soon.earlier(Deadline{}).at == soon.at);
 }
 
-TEST_CASE("Given a time, when written as metav1.Time and MicroTime, then the first has whole seconds and the second six digits") {
+TEST_CASE(
+    "Given a time, when written as metav1.Time and MicroTime, then the first has whole seconds and the second six "
+    "digits") {
   const WallTime time = parsed("2026-11-24T03:04:05.678Z");
   CHECK(formatTime(time) == "2026-11-24T03:04:05Z");
   CHECK(formatMicroTime(time) == "2026-11-24T03:04:05.678000Z");
@@ -69,7 +72,9 @@ TEST_CASE("Given a time before 1970, when written and read, then it is the same"
   CHECK(parsed("1969-12-31T23:59:59.999Z") == at(-1));
 }
 
-TEST_CASE("Given times of four-digit years, when written and read again, then nothing is lost but what the form cannot hold") {
+TEST_CASE(
+    "Given times of four-digit years, when written and read again, then nothing is lost but what the form cannot "
+    "hold") {
   std::mt19937_64 random(20261124);
   const std::int64_t first = parsed("0001-01-01T00:00:00Z").time_since_epoch().count();
   const std::int64_t last = parsed("9999-12-31T23:59:59.999Z").time_since_epoch().count();
@@ -100,7 +105,9 @@ TEST_CASE("Given fractions of any length, when read, then they count to the mill
   CHECK(parsed("1970-01-01T00:00:00." + std::string(400, '9') + "Z") == at(999));
 }
 
-TEST_CASE("Given leap days and leap seconds, when read, then days that exist are accepted and a sixtieth second is the next minute") {
+TEST_CASE(
+    "Given leap days and leap seconds, when read, then days that exist are accepted and a sixtieth second is the next "
+    "minute") {
   CHECK(formatTime(parsed("2024-02-29T00:00:00Z")) == "2024-02-29T00:00:00Z");
   CHECK(formatTime(parsed("2000-02-29T00:00:00Z")) == "2000-02-29T00:00:00Z");
   CHECK(formatTime(parsed("2016-12-31T23:59:60Z")) == "2017-01-01T00:00:00Z");
@@ -112,14 +119,37 @@ TEST_CASE("Given leap days and leap seconds, when read, then days that exist are
 }
 
 TEST_CASE("Given text that is no RFC 3339 time, when read, then it is refused and the output is left alone") {
-  for (const char* wrong :
-       {"", "Z", "now", "2026", "2026-11-24", "2026-11-24T12:00Z", "2026-11-24T12:00:00", "2026-11-24T12:00:00.Z",
-        "2026-11-24T12:00:00,5Z", "2026-11-24T24:00:00Z", "2026-11-24T12:60:00Z", "2026-11-24T12:00:61Z",
-        "2026-00-24T12:00:00Z", "2026-13-24T12:00:00Z", "2026-11-00T12:00:00Z", "2026-11-32T12:00:00Z",
-        "2026-11-24T12:00:00+5:30", "2026-11-24T12:00:00+0530", "2026-11-24T12:00:00+24:00", "2026-11-24T12:00:00+05:60",
-        "2026-11-24T12:00:00Z ", " 2026-11-24T12:00:00Z", "2026-11-24T12:00:00ZZ", "+026-11-24T12:00:00Z",
-        "-026-11-24T12:00:00Z", "20261-1-24T12:00:00Z", "2026-1-24T12:00:00Z", "2026-11-24_12:00:00Z",
-        "2026-11-24T12:00:00 Z", "2026-11-24T1 :00:00Z", "2026-11-24T12:00:00+"}) {
+  for (const char* wrong : {"",
+                            "Z",
+                            "now",
+                            "2026",
+                            "2026-11-24",
+                            "2026-11-24T12:00Z",
+                            "2026-11-24T12:00:00",
+                            "2026-11-24T12:00:00.Z",
+                            "2026-11-24T12:00:00,5Z",
+                            "2026-11-24T24:00:00Z",
+                            "2026-11-24T12:60:00Z",
+                            "2026-11-24T12:00:61Z",
+                            "2026-00-24T12:00:00Z",
+                            "2026-13-24T12:00:00Z",
+                            "2026-11-00T12:00:00Z",
+                            "2026-11-32T12:00:00Z",
+                            "2026-11-24T12:00:00+5:30",
+                            "2026-11-24T12:00:00+0530",
+                            "2026-11-24T12:00:00+24:00",
+                            "2026-11-24T12:00:00+05:60",
+                            "2026-11-24T12:00:00Z ",
+                            " 2026-11-24T12:00:00Z",
+                            "2026-11-24T12:00:00ZZ",
+                            "+026-11-24T12:00:00Z",
+                            "-026-11-24T12:00:00Z",
+                            "20261-1-24T12:00:00Z",
+                            "2026-1-24T12:00:00Z",
+                            "2026-11-24_12:00:00Z",
+                            "2026-11-24T12:00:00 Z",
+                            "2026-11-24T1 :00:00Z",
+                            "2026-11-24T12:00:00+"}) {
     WallTime out = at(42);
     INFO("\"" << wrong << "\"");
     CHECK_FALSE(parseTime(wrong, out));

@@ -1,7 +1,6 @@
 #include "base/result.h"
 
 #include <catch2/catch.hpp>
-
 #include <memory>
 #include <set>
 #include <string>
@@ -10,12 +9,12 @@
 namespace rollback {
 namespace {
 
-const std::vector<ErrorCode> everyCode = {
-    ErrorCode::BadInput,     ErrorCode::NotFound,    ErrorCode::AlreadyExists, ErrorCode::Conflict,
-    ErrorCode::Invalid,      ErrorCode::Unauthorized, ErrorCode::Forbidden,    ErrorCode::Expired,
-    ErrorCode::TooManyRequests, ErrorCode::Unavailable, ErrorCode::Timeout,    ErrorCode::ConnectionLost,
-    ErrorCode::Cancelled,    ErrorCode::Fenced,      ErrorCode::Tls,           ErrorCode::Protocol,
-    ErrorCode::Internal};
+const std::vector<ErrorCode> everyCode = {ErrorCode::BadInput,    ErrorCode::NotFound, ErrorCode::AlreadyExists,
+                                          ErrorCode::Conflict,    ErrorCode::Invalid,  ErrorCode::Unauthorized,
+                                          ErrorCode::Forbidden,   ErrorCode::Expired,  ErrorCode::TooManyRequests,
+                                          ErrorCode::Unavailable, ErrorCode::Timeout,  ErrorCode::ConnectionLost,
+                                          ErrorCode::Cancelled,   ErrorCode::Fenced,   ErrorCode::Tls,
+                                          ErrorCode::Protocol,    ErrorCode::Internal};
 
 Result<std::unique_ptr<int>> half(int of) {
   if (of % 2 != 0) return Error{ErrorCode::BadInput, "halving " + std::to_string(of) + ": it is odd"};
