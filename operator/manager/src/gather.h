@@ -1,0 +1,52 @@
+// Gatherer: the live reads behind a decision. Nothing a step decides from comes from a cache (S8, S9): objects are read in the
+// pass that acts on them; caches only tell when to look.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "common/snapshot.h"
+#include "http/transport.h"
+#include "kube/client/client.h"
+#include "runtime/store.h"
+
+namespace rollback::manager {
+
+// Thread-safe.
+class Gatherer {
+ public:
+  // `frameworks` is the cache of all Frameworks: who else uses a database is looked up there.
+  Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks);
+
+  struct Call {
+    Deadline deadline;
+    http::CancelToken cancel;
+  };
+  // An absent optional: the object is gone.
+  Result<std::optional<reconcilers::RollbackSnapshot>> rollback(const std::string& namespace_, const std::string& name, const Call& call);
+  Result<std::optional<reconcilers::BackupSnapshot>> backup(const std::string& namespace_, const std::string& name, const Call& call);
+  Result<std::optional<reconcilers::FrameworkSnapshot>> framework(const std::string& namespace_, const std::string& name, const Call& call);
+  Result<std::optional<reconcilers::RepositorySnapshot>> repository(const std::string& namespace_, const std::string& name, const Call& call);
+
+ private:
+  Result<std::optional<std::string>> read(const kube::Request& request, const Call& call);
+  Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName,
+                      const std::string& repositoryName, const std::string& ownerUid, const Call& call);
+  Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
+  Result<void> jobs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid, const Call& call);
+  Result<reconcilers::OptIn> optIn(const std::string& namespace_, const Call& call);
+  std::optional<std::string> logOf(const kube::Pod& pod, int lines, const Call& call);
+
+  std::shared_ptr<kube::Client> client_;
+  const Clock& clock_;
+  const runtime::Store<api::Framework>& frameworks_;
+  std::mutex mutex_;                                                       // guards the two below
+  std::map<std::string, std::pair<MonoTime, reconcilers::OptIn>> optIns_;  // by namespace, for 30 s
+  std::list<std::pair<std::string, std::string>> results_;                 // pod uid → large result, newest first
+};
+
+}  // namespace rollback::manager

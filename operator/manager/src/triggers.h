@@ -1,0 +1,56 @@
+// Triggers: what is watched, and which keys a change concerns. Caches hold projections: of a Deployment, a Job or a pod only
+// what it takes to know whom it concerns.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/backup.h"
+#include "api/framework.h"
+#include "api/framework_class.h"
+#include "api/framework_rollback.h"
+#include "kube/client/client.h"
+#include "runtime/controller.h"
+#include "runtime/reflector.h"
+#include "runtime/store.h"
+
+namespace rollback::manager {
+
+// A built-in object as far as it is needed to know whom it concerns; some hundred bytes.
+struct Trace {
+  kube::ObjectMeta meta;  // namespace, name, uid, resourceVersion and our own labels only
+};
+// `labels`: keep those of our group (for Jobs and pods of ours).
+Result<Trace> decodeTrace(std::string_view json);
+
+struct Controllers {
+  std::shared_ptr<runtime::Controller> rollbacks, backups, frameworks, repositories;
+};
+
+// Owns the stores; outlives the reflectors and controllers.
+class Triggers {
+ public:
+  Triggers(std::shared_ptr<kube::Client> client, runtime::Timing timing, runtime::Registry& metrics);
+  // The reflectors to run; they enqueue into `controllers`.
+  std::vector<std::shared_ptr<runtime::Synced>> reflectors(const Controllers& controllers);
+  const runtime::Store<api::Framework>& frameworks() const { return frameworks_; }
+
+ private:
+  void frameworkChanged(const std::string& namespace_, const std::string& name);
+  void workloadChanged(const std::string& kind, const kube::ObjectMeta& meta);
+  void ownedChanged(const kube::ObjectMeta& meta);
+
+  std::shared_ptr<kube::Client> client_;
+  const runtime::Timing timing_;
+  runtime::Registry& metrics_;
+  Controllers controllers_;
+  runtime::Store<api::FrameworkRollback> rollbacks_;
+  runtime::Store<api::Framework> frameworks_;
+  runtime::Store<api::FrameworkBackup> backups_;
+  runtime::Store<api::BackupRepository> repositories_;
+  runtime::Store<api::FrameworkClass> classes_;
+  runtime::Store<Trace> jobs_, pods_, deployments_, statefulSets_;
+};
+
+}  // namespace rollback::manager
