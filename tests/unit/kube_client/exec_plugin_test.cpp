@@ -1,6 +1,4 @@
 // Exec plugins: what they are told, how long their answer counts, and the children they run as.
-#include <signal.h>
-
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -249,6 +247,32 @@ TEST_CASE("given a real program that fails, is ended or talks without end, then 
     const auto header = place.token(row.body);
     REQUIRE_FALSE(header.ok());
     CHECK_THAT(header.error().message, Contains(row.says) && Contains("plugin.sh") && !Contains("s3cret"));
+  }
+}
+
+TEST_CASE(
+    "given a real program that does not end, or leaves a child that holds its output, then all of them are killed at "
+    "the deadline") {
+  for (const char* body : {"echo $$ > \"$0.pid\"; exec sleep 600", "sleep 600 & echo $! > \"$0.pid\"; exit 0",
+                           "exec >/dev/null; echo $$ > \"$0.pid\"; exec sleep 600"}) {
+    INFO(body);
+    Real place;
+    place.options.pluginDeadline = Millis(300);
+    const auto header = place.token(body);
+    REQUIRE_FALSE(header.ok());
+    CHECK_THAT(header.error().message, Contains("did not end within 300 ms and was killed"));
+    pid_t pid = 0;
+    std::ifstream(place.directory / "plugin.sh.pid") >> pid;
+    REQUIRE(pid > 1);
+    // The signal is on its way; a child that lost its parent is then reaped by somebody else, some time.
+    const auto alive = [&] {
+      std::string state;
+      std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+      stat >> state >> state >> state;
+      return !state.empty() && state != "Z" && state != "X";
+    };
+    for (int i = 0; i < 10000000 && alive(); ++i) std::this_thread::yield();
+    CHECK_FALSE(alive());
   }
 }
 

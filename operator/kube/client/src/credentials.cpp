@@ -115,7 +115,8 @@ class LiveCredentials final : public Credentials {
         certificate_(access_.certificate, clock),
         key_(access_.key, clock) {
     if (!access_.tokenFile.empty()) tokenFile_.emplace(access_.tokenFile, kReread, clock);
-    if (access_.exec) plugin_.emplace(*access_.exec, access_.source, clusterInfo, options.runPlugin, clock);
+    if (access_.exec)
+      plugin_.emplace(*access_.exec, access_.source, clusterInfo, options.runPlugin, options.pluginDeadline, clock);
   }
 
   Result<std::shared_ptr<http::Transport>> transport() override;

@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr Millis kChildDeadline{30000};
 constexpr Millis kExpiryLeeway{10000};  // a request must arrive before its token expires, not only leave
 
 std::string text(const json& object, const char* name) {
@@ -50,14 +49,14 @@ Result<ExecCredential> decodeExecCredential(const std::string& printed, const st
 }
 
 ExecPlugin::ExecPlugin(ExecPluginConfig config, const std::string& source, const std::string& clusterInfo, Run run,
-                       const Clock& clock)
+                       Millis deadline, const Clock& clock)
     : config_(std::move(config)), source_(source), run_(std::move(run)), clock_(clock) {
   json info = {{"apiVersion", config_.apiVersion}, {"kind", "ExecCredential"}, {"spec", {{"interactive", false}}}};
   if (config_.provideClusterInfo) info["spec"]["cluster"] = json::parse(clusterInfo, nullptr, false);
   command_.argv = config_.argv;
   command_.environment = config_.environment;
   command_.environment.emplace_back("KUBERNETES_EXEC_INFO", info.dump(-1, ' ', false, json::error_handler_t::replace));
-  command_.deadline = kChildDeadline;
+  command_.deadline = deadline;
 }
 
 bool ExecPlugin::usable() const {

@@ -30,7 +30,7 @@ class ExecPlugin {
   using Run = std::function<Result<std::string>(const PluginCommand&)>;
   // `clusterInfo`: JSON of spec.cluster for plugins that want it.
   ExecPlugin(ExecPluginConfig config, const std::string& source, const std::string& clusterInfo, Run run,
-             const Clock& clock);
+             Millis deadline, const Clock& clock);
 
   Result<ExecCredential> credential();
   // Forgets a credential obtained at `before` or earlier; a newer one has not been refused yet.

@@ -47,6 +47,7 @@ struct CredentialsOptions {
   std::function<std::string(const char* name)> environment;
   // Runs an exec plugin; Error if it cannot be started, fails or outlives the deadline. Empty: runs the program.
   std::function<Result<std::string>(const PluginCommand&)> runPlugin;
+  Millis pluginDeadline{30000};  // of each run, in real time
   std::string serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 };
 
@@ -60,7 +61,7 @@ struct CredentialsOptions {
 //
 // Rotation: token files are read again after 50 s, CA bundles, certificates and keys as well; if they cannot be used
 // then (missing, empty, a pair that does not match) the last good ones stay. An exec plugin runs again shortly before
-// its credential expires or after a 401, never twice at once, and is killed after 30 s. `clock` must outlive the
+// its credential expires or after a 401, never twice at once, and is killed at its deadline. `clock` must outlive the
 // result.
 Result<std::shared_ptr<Credentials>> loadCredentials(const CredentialsOptions& options, const Clock& clock);
 
