@@ -92,7 +92,7 @@ class Exchange {
       if (ended_ && !head_ && !taken_) return Event::End;
       if (deadline.expired(clock)) return Event::Deadline;
       if (head_) return Event::Head;
-      if (taken_) return Event::Piece;
+      if (taken_ && headSeen_) return Event::Piece;  // the task with the head may be scheduled later
       if (idle.expired(clock)) return Event::Idle;
       waitSlice(changed_, lock, deadline.earlier(idle).left(clock));
     }

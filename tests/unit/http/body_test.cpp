@@ -53,6 +53,21 @@ TEST_CASE("given a body with Content-Length in parts, when sent for, then it is 
   CHECK(answer->body == body);
 }
 
+// The library hands over the head and the first piece on different threads, in either order.
+TEST_CASE("given many small answers, when read, then each head comes before its body") {
+  Peer peer([&](Conversation& with, int) {
+    while (with.read()) with.answer(200, "small");
+  });
+  const auto transport = transportTo(peer.origin());
+  int whole = 0;
+  for (int i = 0; i < 500; ++i) {
+    const auto answer = transport->send(get("/a"), ample(), CancelToken{});
+    whole += answer.ok() && answer->status == 200 && answer->body == "small" ? 1 : 0;
+  }
+  CHECK(whole == 500);
+  CHECK(peer.connections() == 1);
+}
+
 TEST_CASE("given a body without length, when the server closes, then it is whole") {
   Peer peer([](Conversation& with, int) {
     with.read();
