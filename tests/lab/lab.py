@@ -1,0 +1,237 @@
+"""A real cluster with the operator and the shop in it, for the demo and the node tests: what both need, nothing either asserts."""
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CLUSTER = ROOT / "tests/cluster/cluster"
+IMAGES = ROOT / "build/images"
+NAMESPACE = "demo"
+
+
+class LabError(Exception):
+    pass
+
+
+def run(*argv, input=None, check=True, env=None, timeout=300):
+    """Runs a program; its output, or LabError with the end of its stderr."""
+    result = subprocess.run([str(a) for a in argv], input=input, capture_output=True, text=True, env=env, timeout=timeout, check=False)
+    if check and result.returncode != 0:
+        raise LabError(f"{' '.join(map(str, argv))}: exit {result.returncode}\n{result.stderr[-3000:]}{result.stdout[-500:]}")
+    return result.stdout
+
+
+def seconds(rfc3339: str) -> float:
+    return datetime.datetime.fromisoformat(rfc3339.replace("Z", "+00:00")).timestamp()
+
+
+class Lab:
+    """One cluster. Not thread-safe, but kubectl() is."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.env = dict(os.environ)
+
+    # --- cluster
+
+    def up(self, *archives):
+        run(CLUSTER, "up", self.name, "--tier", "node", *[a for archive in archives for a in ("--image", archive)], timeout=900)
+        for line in run(CLUSTER, "env", self.name).splitlines():
+            key, _, value = line.removeprefix("export ").partition("=")
+            self.env[key] = shlex.split(value)[0] if value else ""
+
+    def import_images(self, *archives):
+        run(CLUSTER, "import", self.name, *archives)
+
+    def down(self, keep_logs=None):
+        run(CLUSTER, "down", self.name, *(["--keep-logs", keep_logs] if keep_logs else []), check=False)
+
+    def kubectl(self, *argv, input=None, check=True, timeout=300) -> str:
+        return run(self.env["KUBECTL"], *argv, input=input, check=check, env=self.env, timeout=timeout)
+
+    def get(self, *argv):
+        """`kubectl get … -o json`, or None if it does not exist."""
+        text = self.kubectl("get", *argv, "-o", "json", "--ignore-not-found")
+        return json.loads(text) if text.strip() else None
+
+    def apply(self, *paths):
+        for path in paths:
+            self.kubectl("apply", "-f", path)
+
+    def apply_text(self, text: str):
+        self.kubectl("apply", "-f", "-", input=text)
+
+    def wait_for(self, what, condition, timeout=120.0, every=0.2):
+        """Calls `condition` until it gives something true, and returns that."""
+        end = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise LabError(f"{what}: not within {timeout:.0f} s")
+            time.sleep(every)
+
+    # --- operator and shop
+
+    def install_operator(self):
+        self.kubectl("apply", "-k", ROOT / "manifests/default")
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.kubectl("apply", "-k", ROOT / "manifests/classes")
+        self.kubectl("rollout", "status", "deployment/rollback-operator", "-n", "rollback-system", "--timeout=120s")
+
+    def install_shop(self):
+        self.kubectl("apply", "-k", ROOT / "tests/cluster/demo-app/manifests")
+        self.kubectl("rollout", "status", "statefulset/db", "-n", NAMESPACE, "--timeout=120s")
+        self.kubectl("rollout", "status", "deployment/shop", "-n", NAMESPACE, "--timeout=120s")
+
+    def samples(self, *names):
+        self.apply(*[ROOT / "manifests/samples/demo" / f"{name}.yaml" for name in names])
+
+    def set_image(self, version, namespace=NAMESPACE):
+        self.kubectl("set", "image", "deployment/shop", f"shop=localhost/demo-app:{version}", "-n", namespace)
+        self.kubectl("rollout", "status", "deployment/shop", "-n", namespace, "--timeout=120s")
+
+    def framework_runs(self, version, namespace=NAMESPACE, timeout=90):
+        def seen():
+            status = (self.get("framework", "shop", "-n", namespace) or {}).get("status", {})
+            return status.get("running", {}).get("version") == version and not status.get("activeRollback")
+        self.wait_for(f"Framework shop to record {version}", seen, timeout)
+
+    def rollback(self, name, namespace=NAMESPACE):
+        return self.get("frameworkrollback", name, "-n", namespace)
+
+    def ended(self, name, namespace=NAMESPACE, timeout=300):
+        """Waits for the end of a rollback and returns the object."""
+        def done():
+            found = self.rollback(name, namespace)
+            status = (found or {}).get("status", {})
+            return found if any(c["type"] == "Completed" and c["status"] == "True" for c in status.get("conditions", [])) else None
+        try:
+            return self.wait_for(f"FrameworkRollback {name} to end", done, timeout)
+        except LabError as error:
+            raise LabError(f"{error}\n{self.story(namespace)}") from error
+
+    def backup_done(self, name, namespace=NAMESPACE, timeout=120):
+        def done():
+            found = self.get("frameworkbackup", name, "-n", namespace)
+            return found if (found or {}).get("status", {}).get("phase") in ("Completed", "Failed") else None
+        return self.wait_for(f"FrameworkBackup {name} to end", done, timeout)
+
+    def service_url(self, namespace=NAMESPACE, service="shop", port=8080):
+        return f"http://{self.get('service', service, '-n', namespace)['spec']['clusterIP']}:{port}"
+
+    def sql(self, statement, database="shop", namespace=NAMESPACE, check=True):
+        return self.kubectl("exec", "db-0", "-n", namespace, "--", "psql", "-X", "-A", "-t", "-h", "/var/run/postgresql", "-U", "postgres", "-d", database,
+                            "-c", statement, check=check).strip()
+
+    def story(self, namespace=NAMESPACE):
+        """What a person would look at first when something went wrong."""
+        parts = []
+        for argv in (["get", "frameworkrollbacks,frameworkbackups,frameworks,jobs,pods", "-n", namespace, "-o", "wide"],
+                     ["get", "events.events.k8s.io", "-n", namespace, "--sort-by=.metadata.creationTimestamp"],
+                     ["logs", "-n", "rollback-system", "deployment/rollback-operator", "--tail=40"]):
+            parts.append(f"--- kubectl {' '.join(argv)}\n" + self.kubectl(*argv, check=False)[-6000:])
+        return "\n".join(parts)
+
+
+def fetch(url, timeout=2.0):
+    """(status, body); status 0 when nobody answered."""
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+    except OSError as error:
+        return 0, str(error)
+
+
+class Poller:
+    """A customer who asks again and again; gaps() are the times nobody answered 200."""
+
+    def __init__(self, url, every=0.02):
+        self.url, self.every = url, every
+        self.answers = []                       # (time, good); appended by the thread only
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self):
+        while not self._stop.is_set():
+            status, _ = fetch(self.url, timeout=1.0)
+            self.answers.append((time.time(), status == 200))
+            self._stop.wait(self.every)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def gaps(self):
+        """[(from, to)]: from the first refused answer to the next good one; gaps under 150 ms are jitter of one lost packet."""
+        out, since = [], None
+        for at, good in self.answers:
+            if not good and since is None:
+                since = at
+            elif good and since is not None:
+                if at - since > 0.15:
+                    out.append((since, at))
+                since = None
+        if since is not None:
+            out.append((since, self.answers[-1][0]))
+        return out
+
+
+class Acknowledged:
+    """Every commit the shop was told of: follows the logs of all its pods, so nothing a dying pod said is missed."""
+
+    def __init__(self, lab: Lab, namespace=NAMESPACE):
+        self.lab, self.namespace = lab, namespace
+        self.by_pod = {}                        # pod → [ids]; each list is written by one thread
+        self._followers = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self):
+        while not self._stop.is_set():
+            pods = self.lab.kubectl("get", "pods", "-n", self.namespace, "-l", "app=shop", "-o",
+                                    "jsonpath={range .items[?(@.status.phase=='Running')]}{.metadata.name}{'\\n'}{end}", check=False).split()
+            for pod in pods:
+                if pod not in self._followers:
+                    self.by_pod[pod] = []
+                    self._followers[pod] = threading.Thread(target=self._follow, args=(pod,), daemon=True)
+                    self._followers[pod].start()
+            self._stop.wait(0.2)
+
+    def _follow(self, pod):
+        process = subprocess.Popen([self.lab.env["KUBECTL"], "logs", "-f", pod, "-n", self.namespace], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                   text=True, env=self.lab.env)
+        for line in process.stdout:
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if said.get("event") == "acked":
+                    self.by_pod[pod].append(said["id"])
+            if self._stop.is_set():
+                break
+        process.terminate()
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def ids(self, *pods):
+        return sorted(i for pod in (pods or self.by_pod) for i in self.by_pod[pod])
