@@ -10,7 +10,8 @@ rollback every one of them up to the backup must still be there.
     GET /orders    {"count": n, "orders": [the 10 newest]}              POST /orders    {"item": ..., "note": ...} → 201 {"id": n}
     GET /checkout  200; release 2.0.0 answers 500                       GET /acked      {"count": n, "max": id, "ids": [...]}
 
-Environment: libpq's own (PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD), PORT (8080), WRITE_EVERY_MS (100; 0 is never).
+Environment: libpq's own (PGHOST, PGPORT, PGDATABASE, PGUSER, PGPASSWORD), PORT (8080), WRITE_EVERY_MS (100; 0 is never),
+UNHEALTHY_VERSION (the release of that version answers 500 at /healthz).
 """
 import http.server
 import json
@@ -142,6 +143,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             connection.close()
 
     def healthz(self):
+        if os.environ.get("UNHEALTHY_VERSION") == release.VERSION:
+            raise RuntimeError(f"{release.VERSION} was told to be unhealthy")
         self.query("select 1")
         return {"status": "ok"}
 
