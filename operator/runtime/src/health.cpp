@@ -1,44 +1,30 @@
 #include "runtime/health.h"
 
 #include <algorithm>
-#include <exception>
-#include <string_view>
 
 namespace rollback::runtime {
 namespace {
 
-Result<void> run(const Health::Check& check) {
-  try {
-    return check();
-  } catch (const std::exception& thrown) {
-    return Error{ErrorCode::Internal, std::string("the check threw: ") + thrown.what()};
-  }
-}
-
-std::string line(const std::string& name, const Result<void>& result) {
-  return result ? "[+]" + name + " ok\n" : "[-]" + name + " failed: " + result.error().message + "\n";
-}
-
 struct Query {
   bool verbose = false;
-  std::vector<std::string> excluded;
+  std::vector<std::string> exclude;
 };
 
-// Nothing here needs percent-decoding: names of checks are plain, and an unknown one is ignored as kube-apiserver does.
-Query parse(std::string_view text) {
-  Query query;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('&'), text.size());
-    const std::string_view part = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    constexpr std::string_view kExclude = "exclude=";
-    if (part == "verbose" || part.substr(0, 8) == "verbose=") query.verbose = true;
-    if (part.substr(0, kExclude.size()) == kExclude) query.excluded.emplace_back(part.substr(kExclude.size()));
+// Check names are plain words, so nothing is percent-decoded.
+Query parse(const std::string& query) {
+  Query out;
+  std::size_t at = 0;
+  while (at < query.size()) {
+    const std::size_t end = std::min(query.find('&', at), query.size());
+    const std::string each = query.substr(at, end - at);
+    const std::size_t equals = each.find('=');
+    const std::string key = each.substr(0, equals);
+    if (key == "verbose") out.verbose = true;
+    if (key == "exclude" && equals != std::string::npos) out.exclude.push_back(each.substr(equals + 1));
+    at = end + 1;
   }
-  return query;
+  return out;
 }
-
-http::ServerAnswer text(int status, std::string body) { return {status, "text/plain; charset=utf-8", std::move(body)}; }
 
 }  // namespace
 
@@ -53,27 +39,34 @@ http::ServerAnswer Health::answer(const std::string& path, const std::string& qu
     const std::lock_guard<std::mutex> hold(mutex_);
     checks = checks_;
   }
-  const std::string wanted = path.empty() ? "" : path.substr(1);
-  if (!wanted.empty()) {
-    const auto found = std::find_if(checks.begin(), checks.end(), [&](const auto& each) { return each.first == wanted; });
-    if (found == checks.end()) return text(404, name_ + " has no such check\n");
-    const Result<void> result = run(found->second);
-    return result ? text(200, "ok") : text(500, line(found->first, result));
+  http::ServerAnswer answer;
+  const std::string only = path.empty() || path == "/" ? "" : path.substr(1);
+  if (only == "ping") {  // always there, and always fine: somebody answered
+    answer.body = "ok";
+    return answer;
   }
-  const Query options = parse(query);
-  bool healthy = true;
-  std::string lines;
+  const Query asked = parse(query);
+  bool known = only.empty(), fine = true;
+  std::string lines = only.empty() ? "[+]ping ok\n" : "";
   for (const auto& [name, check] : checks) {
-    if (std::count(options.excluded.begin(), options.excluded.end(), name) != 0) {
+    if (!only.empty() && name != only) continue;
+    known = true;
+    if (std::find(asked.exclude.begin(), asked.exclude.end(), name) != asked.exclude.end()) {
       lines += "[+]" + name + " excluded: ok\n";
       continue;
     }
-    const Result<void> result = run(check);
-    healthy = healthy && result.ok();
-    lines += line(name, result);
+    const Result<void> result = check();
+    lines += result ? "[+]" + name + " ok\n" : "[-]" + name + " failed: " + result.error().message + "\n";
+    fine = fine && result.ok();
   }
-  if (!healthy) return text(500, lines + name_ + " check failed\n");
-  return text(200, options.verbose ? lines + name_ + " check passed\n" : "ok");
+  if (!known) {
+    answer.status = 404;
+    answer.body = name_ + " has no check '" + only + "'\n";
+    return answer;
+  }
+  answer.status = fine ? 200 : 500;
+  answer.body = fine && !asked.verbose ? "ok" : lines + name_ + (fine ? " check passed\n" : " check failed\n");
+  return answer;
 }
 
 }  // namespace rollback::runtime

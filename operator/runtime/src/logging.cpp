@@ -1,200 +1,184 @@
 #include "runtime/logging.h"
 
-#include <spdlog/logger.h>
-#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <utility>
 
 namespace rollback::runtime {
 namespace {
 
-enum class Format { Text, Json };
+using nlohmann::json;
 
-class FunctionSink final : public spdlog::sinks::base_sink<std::mutex> {
+// The line is built here, escaped; spdlog gets it as it is, and brings levels, sinks and their locks.
+class CallbackSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
-  explicit FunctionSink(std::function<void(std::string_view)> write) : write_(std::move(write)) {}
+  explicit CallbackSink(std::function<void(std::string_view)> to) : to_(std::move(to)) {}
 
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    write_(std::string_view(message.payload.data(), message.payload.size()));
+    to_(std::string_view(message.payload.data(), message.payload.size()));
   }
   void flush_() override {}
-
-  std::function<void(std::string_view)> write_;
+  const std::function<void(std::string_view)> to_;
 };
 
-// The pattern holds nothing but the line: spdlog writes and locks, the line is ours, escaped.
-std::shared_ptr<spdlog::logger> makeLogger(spdlog::sink_ptr sink, spdlog::level::level_enum level) {
-  auto logger = std::make_shared<spdlog::logger>("", std::move(sink));
-  logger->set_formatter(std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, "\n"));
-  logger->set_level(level);
-  logger->flush_on(spdlog::level::warn);
+struct Logger {
+  std::shared_ptr<spdlog::logger> lines;
+  bool json = false;
+};
+
+std::shared_ptr<const Logger> makeLogger(const LogOptions& options, spdlog::level::level_enum level) {
+  spdlog::sink_ptr sink;
+  if (options.sink) {
+    sink = std::make_shared<CallbackSink>(options.sink);
+  } else {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  }
+  auto made = std::make_shared<Logger>();
+  made->lines = std::make_shared<spdlog::logger>("", std::move(sink));
+  made->lines->set_pattern("%v");
+  made->lines->set_level(level);
+  made->lines->flush_on(spdlog::level::err);
+  made->lines->set_error_handler([](const std::string&) {});  // a full disk under standard error is nobody's news
+  made->json = options.format == "json";
+  return made;
+}
+
+std::shared_ptr<const Logger>& slot() {
+  static std::shared_ptr<const Logger> logger = makeLogger(LogOptions{}, spdlog::level::info);
   return logger;
 }
 
-// Changed only before threads are started. Never destroyed: a thread that outlives main() may still log.
-struct State {
-  Format format = Format::Text;
-  std::shared_ptr<spdlog::logger> logger =
-      makeLogger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), spdlog::level::info);
-};
+std::shared_ptr<const Logger> logger() { return std::atomic_load(&slot()); }
 
-State& state() {
-  static State& only = *new State;
-  return only;
-}
-
-thread_local std::vector<Field> scopeFields;
-
-spdlog::level::level_enum levelOf(Level level) {
+spdlog::level::level_enum toSpdlog(Level level) {
   switch (level) {
-    case Level::Debug: return spdlog::level::debug;
-    case Level::Info: return spdlog::level::info;
-    case Level::Warn: return spdlog::level::warn;
-    case Level::Error: return spdlog::level::err;
+    case Level::Debug:
+      return spdlog::level::debug;
+    case Level::Info:
+      return spdlog::level::info;
+    case Level::Warn:
+      return spdlog::level::warn;
+    case Level::Error:
+      return spdlog::level::err;
   }
-  return spdlog::level::err;
+  return spdlog::level::info;
 }
 
-const char* nameOf(Level level) {
+const char* word(Level level) {
   switch (level) {
-    case Level::Debug: return "debug";
-    case Level::Info: return "info";
-    case Level::Warn: return "warn";
-    case Level::Error: return "error";
+    case Level::Debug:
+      return "debug";
+    case Level::Info:
+      return "info";
+    case Level::Warn:
+      return "warn";
+    case Level::Error:
+      return "error";
   }
-  return "error";
+  return "info";
 }
 
-// A JSON string. Beyond what JSON demands, DEL and U+0080 to U+009F are escaped: terminals obey some of them.
-std::string jsonString(std::string_view text) {
-  const std::string dumped =
-      nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  static const char* const kHex = "0123456789abcdef";
-  std::string out;
-  for (std::size_t i = 0; i < dumped.size(); ++i) {
-    const auto c = static_cast<unsigned char>(dumped[i]);
-    const auto next = i + 1 < dumped.size() ? static_cast<unsigned char>(dumped[i + 1]) : 0u;
-    if (c == 0x7f) {
-      out += "\\u007f";
-    } else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
-      out += "\\u00";
-      out += kHex[next >> 4];
-      out += kHex[next & 15];
-      ++i;
-    } else {
-      out += dumped[i];
-    }
-  }
-  return out;
+// The fields of the LogScopes of this thread, outermost first.
+std::vector<Field>& scoped() {
+  thread_local std::vector<Field> fields;
+  return fields;
 }
 
-// As it is if nothing in it could be taken for something else, a JSON string otherwise.
-std::string plainOrQuoted(std::string_view text, bool spaces) {
-  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return c > ' ' ? c != '"' && c != '=' && c != '\\' && c != 0x7f : c == ' ' && spaces;
+std::string quoted(const std::string& text, bool ascii) { return json(text).dump(-1, ' ', ascii, json::error_handler_t::replace); }
+
+// Bare if it is one plain word; else a JSON string in ASCII, so that no terminal obeys it.
+std::string word(const std::string& text) {
+  const bool plain = !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+    return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
   });
-  return plain ? std::string(text) : jsonString(text);
+  return plain ? text : quoted(text, true);
 }
 
-// The scope's fields, then the line's; a name given twice keeps its place and takes the later value.
-std::vector<Field> merged(std::initializer_list<Field> fields) {
-  std::vector<Field> out;
-  const auto put = [&](const Field& field) {
-    const auto same = std::find_if(out.begin(), out.end(), [&](const Field& each) { return each.key == field.key; });
-    if (same == out.end()) {
-      out.push_back(field);
-    } else {
-      *same = field;
-    }
-  };
-  for (const Field& field : scopeFields) put(field);
-  for (const Field& field : fields) put(field);
-  return out;
+std::string sentence(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+  return plain ? std::string(text) : quoted(std::string(text), true);
 }
 
-// Milliseconds; formatMicroTime() always ends in "000Z".
-std::string timestamp() {
-  std::string text = formatMicroTime(systemClock().wall());
+std::string formatNow() {
+  std::string text = formatMicroTime(systemClock().wall());  // ….123000Z
   text.replace(text.size() - 4, 4, "Z");
   return text;
 }
 
-std::string textLine(Level level, std::string_view message, const std::vector<Field>& fields) {
-  std::string name = nameOf(level);
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) { return static_cast<char>(c - 'a' + 'A'); });
-  name.resize(5, ' ');
-  std::string line = timestamp() + " " + name + " " + plainOrQuoted(message, true);
-  for (const Field& field : fields) line += " " + plainOrQuoted(field.key, false) + "=" + plainOrQuoted(field.value, false);
-  return line;
+// Scoped fields but those the call repeats, then the call's own.
+std::vector<const Field*> merge(std::initializer_list<Field> fields) {
+  std::vector<const Field*> out;
+  for (const Field& outer : scoped()) {
+    const bool repeated = std::any_of(fields.begin(), fields.end(), [&](const Field& each) { return each.key == outer.key; });
+    if (!repeated) out.push_back(&outer);
+  }
+  for (const Field& each : fields) out.push_back(&each);
+  return out;
 }
 
-std::string jsonLine(Level level, std::string_view message, const std::vector<Field>& fields) {
-  std::string line = R"({"ts":")" + timestamp() + R"(","level":")" + nameOf(level) + R"(","msg":)" + jsonString(message);
-  for (const Field& field : fields) {
-    const bool taken = field.key == "ts" || field.key == "level" || field.key == "msg";
-    line += "," + jsonString(taken ? field.key + "_" : field.key) + ":" + (field.literal ? field.value : jsonString(field.value));
+std::string jsonLine(Level level, std::string_view message, const std::vector<const Field*>& fields) {
+  std::string out = R"({"ts":")" + formatNow() + R"(","level":")" + word(level) + R"(","msg":)" + quoted(std::string(message), false);
+  for (const Field* each : fields) {
+    const bool reserved = each->key == "ts" || each->key == "level" || each->key == "msg";
+    out += "," + quoted(reserved ? each->key + "_" : each->key, false) + ":" + (each->literal ? each->value : quoted(each->value, false));
   }
-  return line + "}";
+  return out + "}";
+}
+
+std::string textLine(Level level, std::string_view message, const std::vector<const Field*>& fields) {
+  std::string name = word(level);
+  for (char& c : name) c = static_cast<char>(c - 'a' + 'A');
+  std::string out = formatNow() + " " + name + std::string(name.size() < 5 ? 2 : 1, ' ') + sentence(message);
+  for (const Field* each : fields) out += " " + word(each->key) + "=" + word(each->value);
+  return out;
 }
 
 }  // namespace
 
-Field::Field(std::string_view name, const Error& error)
-    : key(name), value(std::string(toString(error.code)) + ": " + error.message) {}
+Field::Field(std::string_view name, const Error& error) : key(name), value(std::string(toString(error.code)) + ": " + error.message) {}
 
 Result<void> setUpLogging(const LogOptions& options) {
-  Format format = Format::Text;
-  if (options.format == "json") {
-    format = Format::Json;
-  } else if (options.format != "text") {
-    return Error{ErrorCode::BadInput, "log format \"" + options.format + "\" is not known; it may be text or json"};
+  if (options.format != "text" && options.format != "json") {
+    return Error{ErrorCode::BadInput, "log format '" + options.format + "' is unknown: use text or json"};
   }
-  std::optional<Level> level;
-  for (const Level each : {Level::Debug, Level::Info, Level::Warn, Level::Error}) {
-    if (options.level == nameOf(each)) level = each;
+  // Not spdlog's own parser: it takes an unknown word for "off".
+  const std::vector<std::pair<std::string, spdlog::level::level_enum>> levels{
+      {"debug", spdlog::level::debug}, {"info", spdlog::level::info}, {"warn", spdlog::level::warn}, {"error", spdlog::level::err}};
+  const auto level = std::find_if(levels.begin(), levels.end(), [&](const auto& each) { return each.first == options.level; });
+  if (level == levels.end()) {
+    return Error{ErrorCode::BadInput, "log level '" + options.level + "' is unknown: use debug, info, warn or error"};
   }
-  if (!level) {
-    return Error{ErrorCode::BadInput,
-                 "log level \"" + options.level + "\" is not known; it may be debug, info, warn or error"};
-  }
-  spdlog::sink_ptr sink;
-  if (options.sink) {
-    sink = std::make_shared<FunctionSink>(options.sink);
-  } else {
-    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  }
-  state().format = format;
-  state().logger = makeLogger(std::move(sink), levelOf(*level));
+  std::atomic_store(&slot(), makeLogger(options, level->second));
   return {};
 }
 
-bool logEnabled(Level level) { return state().logger->should_log(levelOf(level)); }
+bool logEnabled(Level level) { return logger()->lines->should_log(toSpdlog(level)); }
 
 void log(Level level, std::string_view message, std::initializer_list<Field> fields) {
-  if (!logEnabled(level)) return;
   try {
-    const std::vector<Field> all = merged(fields);
-    const std::string line =
-        state().format == Format::Json ? jsonLine(level, message, all) : textLine(level, message, all);
-    state().logger->log(levelOf(level), spdlog::string_view_t(line.data(), line.size()));
-  } catch (...) {  // Out of memory: a line less, but the caller goes on.
+    const std::shared_ptr<const Logger> to = logger();
+    if (!to->lines->should_log(toSpdlog(level))) return;
+    const std::vector<const Field*> all = merge(fields);
+    const std::string line = to->json ? jsonLine(level, message, all) : textLine(level, message, all);
+    to->lines->log(toSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  } catch (const std::exception&) {
+    // Out of memory: whatever the caller does is more important than that it is written down.
   }
 }
 
-void flushLogs() { state().logger->flush(); }
+void flushLogs() { logger()->lines->flush(); }
 
 LogScope::LogScope(std::initializer_list<Field> fields) : count_(fields.size()) {
-  scopeFields.insert(scopeFields.end(), fields.begin(), fields.end());
+  scoped().insert(scoped().end(), fields.begin(), fields.end());
 }
 
-LogScope::~LogScope() { scopeFields.erase(scopeFields.end() - static_cast<std::ptrdiff_t>(count_), scopeFields.end()); }
+LogScope::~LogScope() { scoped().resize(scoped().size() - count_, Field("", "")); }
 
 }  // namespace rollback::runtime

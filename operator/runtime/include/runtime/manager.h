@@ -6,11 +6,14 @@
 // Readiness is "the caches are synced", for a standby as well as for the leader. A standby keeps its caches warm.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "http/server.h"
 #include "http/transport.h"
 #include "runtime/controller.h"
 #include "runtime/health.h"
@@ -61,6 +64,8 @@ class Manager {
   Result<void> syncCaches(const http::CancelToken& stop);
   Result<void> lead(const http::CancelToken& stop);
   void stopAll(bool orderly);
+  void stuck(const std::string& what);
+  std::string unsynced() const;
 
   const ManagerOptions options_;
   const Timing timing_;
@@ -71,7 +76,9 @@ class Manager {
   std::vector<std::shared_ptr<Controller>> controllers_;
   std::vector<std::shared_ptr<Runnable>> others_;
   std::shared_ptr<LeaderElector> elector_;
-  std::unique_ptr<Crew> crew_;
+  std::atomic<bool> cachesStarted_{false};
+  std::vector<std::unique_ptr<http::Server>> servers_;
+  std::unique_ptr<Crew> crew_;  // last: its threads use the others
 };
 
 }  // namespace rollback::runtime
