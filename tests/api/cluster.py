@@ -82,11 +82,9 @@ class Server:
         return self.send("PATCH", path, body, kind="application/merge-patch+json", **more)
 
     def may(self, user, verb, resource, namespace="", name="", groups=()):
-        """What the API server's authorizer says, as `kubectl auth can-i --as`."""
-        group, _, rest = resource.rpartition("/") if resource.count("/") and "." in resource.split("/")[0] else ("", "", resource)
-        if group == "" and rest.split("/")[0] in ("deployments", "statefulsets", "replicasets"):
-            group = "apps"
-        plural, _, sub = rest.partition("/")
+        """What the API server's authorizer says, as `kubectl auth can-i --as`; resources as "deployments.apps/scale"."""
+        rest, _, sub = resource.partition("/")
+        plural, _, group = rest.partition(".")
         status, answer = self.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", {
             "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
             "spec": {"user": user, "groups": list(groups), "resourceAttributes": {
