@@ -44,7 +44,11 @@ Result<std::unique_ptr<http::Server>> serveEndpoints(const std::string& bindAddr
   std::uint16_t port = 0;
   const auto parsed = std::from_chars(bindAddress.data() + colon + 1, end, port);
   if (parsed.ec != std::errc() || parsed.ptr != end) return malformed;
-  return http::startServer(address.empty() ? "0.0.0.0" : address, port, endpointsHandler(endpoints));
+  const http::ServerHandler handler = endpointsHandler(endpoints);
+  if (!address.empty()) return http::startServer(address, port, handler);
+  // "::" answers IPv4 as well; where the kernel has no IPv6 it cannot be bound.
+  Result<std::unique_ptr<http::Server>> both = http::startServer("::", port, handler);
+  return both ? std::move(both) : http::startServer("0.0.0.0", port, handler);
 }
 
 }  // namespace rollback::runtime

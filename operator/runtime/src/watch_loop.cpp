@@ -90,8 +90,8 @@ class WatchLoop::Machine {
     const Result<kube::ListMeta> listed =
         client_->list(options_.list, options_.pageSize, Deadline::after(timing_.clock, options_.listTimeout), stop,
                       [&](std::string_view item) -> Result<void> {
-                        if (sink_.put(item)) return {};
-                        unreadable = !keepUndecoded(item) || unreadable;
+                        const Result<std::string> put = sink_.put(item);
+                        if (!put && !keepUndecoded(item, put.error())) unreadable = true;
                         return {};
                       });
     if (!listed) {
@@ -195,7 +195,7 @@ class WatchLoop::Machine {
         ++stream.events;
         if (const Result<std::string> put = sink_.put(event.object)) {
           version = *put;
-        } else if (const auto meta = keepUndecoded(event.object)) {
+        } else if (const auto meta = keepUndecoded(event.object, put.error())) {
           version = meta->resourceVersion;
         }
         break;
@@ -230,15 +230,15 @@ class WatchLoop::Machine {
   }
 
   // An object put() could not decode: its metadata, if at least that can be read.
-  std::optional<kube::ObjectMeta> keepUndecoded(std::string_view object) {
+  std::optional<kube::ObjectMeta> keepUndecoded(std::string_view object, const Error& error) {
     instruments_.decodeErrors.add();
     const Result<kube::ObjectMeta> meta = kube::decodeMeta(object);
     if (!meta || meta->name.empty()) {
-      log(Level::Error, "an object cannot be read", {{"resource", options_.name}, {"bytes", object.size()}});
+      log(Level::Error, "an object cannot be read", {{"resource", options_.name}, {"bytes", object.size()}, {"error", error}});
       return std::nullopt;
     }
     log(Level::Error, "an object cannot be decoded, its last readable version stays",
-        {{"resource", options_.name}, {"namespace", meta->namespace_}, {"name", meta->name}, {"resourceVersion", meta->resourceVersion}});
+        {{"resource", options_.name}, {"namespace", meta->namespace_}, {"name", meta->name}, {"resourceVersion", meta->resourceVersion}, {"error", error}});
     sink_.keep(*meta);
     return *meta;
   }
