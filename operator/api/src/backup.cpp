@@ -75,7 +75,7 @@ std::string encodeFrameworkBackupStatus(const FrameworkBackup& backup) {
   json status = json::object();
   put(status, "observedGeneration", s.observedGeneration);
   put(status, "phase", s.phase);
-  put(status, "version", s.version);
+  put(status, "version", clip(s.version, 256));
   put(status, "path", s.path);
   put(status, "digest", s.digest);
   put(status, "sizeBytes", s.sizeBytes);
@@ -87,7 +87,7 @@ std::string encodeFrameworkBackupStatus(const FrameworkBackup& backup) {
   put(status, "schemas", storeSchemas(s.schemas));
   put(status, "images", images(s.images));
   put(status, "steps", steps(s.steps));
-  put(status, "message", s.message);
+  put(status, "message", clip(s.message, 4096));
   put(status, "conditions", conditions(s.conditions));
   out["status"] = std::move(status);
   return dump(out);

@@ -1,5 +1,7 @@
 #include "codec.h"
 
+#include <cctype>
+
 namespace rollback::api::codec {
 
 const json& child(const json& at, const char* name) {
@@ -48,6 +50,20 @@ void put(json& at, const char* name, json value) {
   if (!value.is_null() && !value.empty()) at[name] = std::move(value);
 }
 
+std::string clip(const std::string& text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) --bytes;
+  return text.substr(0, bytes);
+}
+
+std::string reasonWord(const std::string& text) {
+  std::string out;
+  for (const char c : text)
+    if (out.size() < 256 && (std::isalnum(static_cast<unsigned char>(c)) || (!out.empty() && (c == '_' || c == ',' || c == ':')))) out += c;
+  while (!out.empty() && !std::isalnum(static_cast<unsigned char>(out.back())) && out.back() != '_') out.pop_back();
+  return out.empty() || std::isdigit(static_cast<unsigned char>(out.front())) ? "Unknown" : out;
+}
+
 std::string dump(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 Images images(const json& at) {
@@ -58,7 +74,7 @@ Images images(const json& at) {
 }
 json images(const Images& list) {
   json out = json::array();
-  for (const auto& [component, image] : list) out.push_back({{"component", component}, {"image", image}});
+  for (const auto& [component, image] : list) out.push_back({{"component", component}, {"image", clip(image, 1024)}});
   return out;
 }
 
@@ -70,7 +86,7 @@ json schemaLevel(const SchemaLevel& level) {
   put(out, "count", level.count);
   put(out, "digest", level.digest);
   put(out, "structureDigest", level.structureDigest);
-  put(out, "unknownReason", level.unknownReason);
+  put(out, "unknownReason", clip(level.unknownReason, 1024));
   return out;
 }
 std::vector<StoreSchema> storeSchemas(const json& at) {
@@ -117,12 +133,12 @@ json steps(const std::vector<StepRecord>& list) {
     put(job, "name", record.jobName);
     put(job, "uid", record.jobUid);
     put(entry, "job", job);
-    put(entry, "token", record.token);
+    put(entry, "token", clip(record.token, 256));
     put(entry, "startedAt", record.startedAt);
     put(entry, "completedAt", record.completedAt);
-    put(entry, "message", record.message.substr(0, 2048));
+    put(entry, "message", clip(record.message, 2048));
     if (record.progress)
-      entry["progress"] = {{"done", record.progress->done}, {"total", record.progress->total}, {"unit", record.progress->unit}};
+      entry["progress"] = {{"done", record.progress->done}, {"total", record.progress->total}, {"unit", clip(record.progress->unit, 64)}};
     out.push_back(std::move(entry));
   }
   return out;
@@ -139,7 +155,7 @@ std::vector<kube::Condition> conditions(const json& at) {
 json conditions(const std::vector<kube::Condition>& list) {
   json out = json::array();
   for (const auto& c : list) {
-    json entry = {{"type", c.type}, {"status", c.status}, {"reason", c.reason}, {"message", c.message.substr(0, 4096)},
+    json entry = {{"type", c.type}, {"status", c.status}, {"reason", reasonWord(c.reason)}, {"message", clip(c.message, 4096)},
                   {"lastTransitionTime", c.lastTransitionTime}};
     put(entry, "observedGeneration", c.observedGeneration);
     out.push_back(std::move(entry));

@@ -41,7 +41,7 @@ RunningVersion runningVersion(const json& at) {
   return {text(at, "version"), images(child(at, "images")), storeSchemas(child(at, "schemas")), text(at, "healthySince"), text(at, "lastSeen")};
 }
 json runningVersion(const RunningVersion& v) {
-  json out = {{"version", v.version}, {"images", images(v.images)}};
+  json out = {{"version", clip(v.version, 256)}, {"images", images(v.images)}};
   put(out, "schemas", storeSchemas(v.schemas));
   put(out, "healthySince", v.healthySince);
   put(out, "lastSeen", v.lastSeen);

@@ -2,6 +2,7 @@
 
 #include <openssl/sha.h>
 
+#include <algorithm>
 #include <array>
 
 #include "codec.h"
@@ -37,6 +38,7 @@ std::string digestOf(json spec) {
   if (spec.contains("to") && child(spec["to"], "lastKnownGood") == json(false)) spec["to"].erase("lastKnownGood");
   for (const char* name : {"unknownSpace", "unknownKeys"})
     if (spec.contains("accept") && child(spec["accept"], name) == json(false)) spec["accept"].erase(name);
+  if (spec.contains("scope") && spec["scope"].is_array()) std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
   for (auto it = spec.begin(); it != spec.end();) it = (it->is_structured() && it->empty()) ? spec.erase(it) : std::next(it);
   return sha256Hex(dump(spec));
 }
@@ -79,14 +81,14 @@ json plan(const RollbackPlan& p) {
     put(b, "name", p.backup->name);
     put(b, "path", p.backup->path);
     put(b, "digest", p.backup->digest);
-    put(b, "version", p.backup->version);
+    put(b, "version", clip(p.backup->version, 256));
     put(b, "createdAt", p.backup->createdAt);
     out["backup"] = std::move(b);
   }
   put(out, "images", images(p.images));
   json stores = json::array();
   for (const auto& s : p.stores) {
-    json store = {{"name", s.name}, {"action", s.action}, {"reason", s.reason}, {"database", s.database}};
+    json store = {{"name", s.name}, {"action", s.action}, {"reason", clip(s.reason, 1024)}, {"database", s.database}};
     put(store, "systemIdentifier", s.systemIdentifier);
     put(store, "liveOid", static_cast<std::int64_t>(s.liveOid));
     put(store, "liveBytes", s.liveBytes);
@@ -101,7 +103,7 @@ json plan(const RollbackPlan& p) {
   }
   put(out, "stores", stores);
   put(out, "steps", json(p.steps));
-  put(out, "dataLoss", p.dataLoss);
+  put(out, "dataLoss", clip(p.dataLoss, 4096));
   put(out, "frozenClass", p.frozenClass);
   return out;
 }
@@ -201,14 +203,14 @@ std::string encodeFrameworkRollbackStatus(const FrameworkRollback& rollback) {
   json status = json::object();
   put(status, "observedGeneration", s.observedGeneration);
   if (s.phase) status["phase"] = toString(*s.phase);
-  put(status, "reason", s.reason);
+  put(status, "reason", clip(s.reason, 1024));
   put(status, "step", s.step);
-  put(status, "progress", s.progress);
+  put(status, "progress", clip(s.progress, 128));
   json from = json::object();
-  put(from, "version", s.fromVersion);
+  put(from, "version", clip(s.fromVersion, 256));
   put(from, "images", images(s.fromImages));
   put(status, "from", from);
-  if (!s.toVersion.empty()) status["to"] = {{"version", s.toVersion}};
+  if (!s.toVersion.empty()) status["to"] = {{"version", clip(s.toVersion, 256)}};
   if (s.plan) status["plan"] = plan(*s.plan);
   put(status, "steps", steps(s.steps));
   if (s.downtime) {
@@ -218,13 +220,13 @@ std::string encodeFrameworkRollbackStatus(const FrameworkRollback& rollback) {
     status["downtime"] = std::move(d);
   }
   json application = json::object();
-  put(application, "version", s.applicationVersion);
+  put(application, "version", clip(s.applicationVersion, 256));
   put(application, "healthy", s.applicationHealthy);
   put(status, "application", application);
   json previous = json::array();
   for (const auto& p : s.previous) {
     json entry = {{"store", p.store}, {"name", p.name}, {"until", p.until}};
-    put(entry, "version", p.version);
+    put(entry, "version", clip(p.version, 256));
     previous.push_back(std::move(entry));
   }
   put(status, "previous", previous);
@@ -233,7 +235,7 @@ std::string encodeFrameworkRollbackStatus(const FrameworkRollback& rollback) {
   put(status, "deadline", s.deadline);
   put(status, "revertDeadline", s.revertDeadline);
   put(status, "lockToken", s.lockToken);
-  put(status, "message", s.message.substr(0, 4096));
+  put(status, "message", clip(s.message, 4096));
   put(status, "conditions", conditions(s.conditions));
   out["status"] = std::move(status);
   return dump(out);

@@ -1,6 +1,7 @@
 #include "api/quantity.h"
 
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <string>
@@ -10,11 +11,10 @@ namespace rollback::api {
 
 Result<std::int64_t> parseQuantity(std::string_view text) {
   const auto bad = [&] { return Error{ErrorCode::BadInput, "\"" + std::string(text) + "\" is not a quantity of bytes like 20Gi or 500M"}; };
-  long double number = 0;
-  double parsedNumber = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), parsedNumber);
-  if (text.empty() || parsed.ec != std::errc() || parsedNumber < 0) return bad();
-  number = parsedNumber;
+  if (text.empty() || (text[0] != '.' && !std::isdigit(static_cast<unsigned char>(text[0])))) return bad();  // no sign, "inf" or "nan"
+  long double number = 0;  // 64 bits of it are exact: every whole number below the limit is
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc()) return bad();
   const std::string_view suffix(parsed.ptr, static_cast<std::size_t>(text.data() + text.size() - parsed.ptr));
   static constexpr std::array<std::pair<std::string_view, long double>, 14> units{{{"", 1.0L},
                                                                                   {"m", 0.001L},
