@@ -81,7 +81,7 @@ select c.oid, format('%I.%I', n.nspname, c.relname), c.relkind = 'p', has_table_
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-order by 2 collate "C")", deadline);
+order by 2)", deadline);
   if (!rows) return during("listing the tables", rows.error());
   std::vector<UserTable> out;
   for (const auto& row : *rows) {
@@ -115,7 +115,7 @@ Result<std::vector<SequenceRecord>> sequences(Session& session, Deadline deadlin
 select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
-order by 1 collate "C")", deadline);
+order by 1)", deadline);
   if (!names) return during("listing the sequences", names.error());
   std::vector<SequenceRecord> out;
   for (const auto& row : *names) {
@@ -138,7 +138,7 @@ join pg_sequence q on q.seqrelid = s.oid and q.seqincrement > 0 and not q.seqcyc
 join pg_class t on t.oid = d.refobjid join pg_namespace tn on tn.oid = t.relnamespace
 join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
 where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0
-order by 1 collate "C")", deadline);
+order by 1)", deadline);
   if (!owned) return during("listing the columns of sequences", owned.error());
   std::map<std::string, std::int64_t> known;
   for (const auto& value : values) known[value.name] = value.lastValue;
@@ -200,7 +200,7 @@ Result<std::vector<CheckRecord>> answerChecksAlone(Session& session, const std::
 
 Result<std::vector<ExtensionRecord>> extensions(Session& session, Deadline deadline) {
   auto rows = session.query("/* extensions */ select e.extname, e.extversion, n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace "
-                            "order by 1 collate \"C\"", deadline);
+                            "order by 1", deadline);
   if (!rows) return during("listing the extensions", rows.error());
   std::vector<ExtensionRecord> out;
   for (const auto& row : *rows) out.push_back({text(row, 0), text(row, 1), text(row, 2)});

@@ -144,7 +144,8 @@ std::string createStatement(const DatabaseRecord& record, const std::string& nam
     else if (record.provider == "b") out += " locale_provider builtin builtin_locale " + literal(record.icuLocale);
     else out += " locale_provider libc";
   }
-  if (!record.tablespace.empty()) out += " tablespace " + identifier(record.tablespace);
+  // Naming the tablespace asks for a privilege on it, even on the one template0 is in.
+  if (!record.tablespace.empty() && record.tablespace != "pg_default") out += " tablespace " + identifier(record.tablespace);
   return out;
 }
 

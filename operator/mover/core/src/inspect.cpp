@@ -85,7 +85,7 @@ class Inspection {
     // Estimates: counting every row of live would be felt.
     auto tables = app_->query("/* sizes */ select format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint from pg_class c join pg_namespace n "
                               "on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' "
-                              "order by 2 desc, 1 collate \"C\" limit 200", deadline_);
+                              "order by 2 desc, 1 limit 200", deadline_);
     if (!tables) return during("estimating the tables", tables.error());
     auto databases = databasesSeen(*admin_, deadline_);
     if (!databases) return databases.error();

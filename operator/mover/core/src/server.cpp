@@ -79,11 +79,11 @@ Result<DatabaseRecord> databaseRecord(Session& session, const std::string& name,
   out.comment = text(row, 10);
   out.sizeBytes = number(row, 11);
   auto acl = column(session, "/* database privileges */ select a::text from pg_database d, unnest(d.datacl) a where d.oid = " + std::to_string(out.oid) +
-                                 " order by 1 collate \"C\"", deadline);
+                                 " order by 1", deadline);
   if (!acl) return acl.error();
   out.acl = std::move(*acl);
   auto settings = session.query("/* database settings */ select coalesce(r.rolname, ''), c from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole, "
-                                "unnest(s.setconfig) c where s.setdatabase = " + std::to_string(out.oid) + " order by 1 collate \"C\", 2 collate \"C\"", deadline);
+                                "unnest(s.setconfig) c where s.setdatabase = " + std::to_string(out.oid) + " order by 1, 2", deadline);
   if (!settings) return settings.error();
   for (const auto& setting : *settings) {
     if (out.settings.empty() || out.settings.back().role != text(setting, 0)) out.settings.push_back({text(setting, 0), {}});
