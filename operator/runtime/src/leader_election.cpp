@@ -41,7 +41,7 @@ std::string leaderIdentity(const std::string& hostname, const Random& random) {
   return hostname + "_" + hex(random, 8) + "-" + hex(random, 4) + "-4" + hex(random, 3) + "-a" + hex(random, 3) + "-" + hex(random, 12);
 }
 
-// Single-threaded but for the gate and lastRenew_.
+// Single-threaded but for the gate, leads_ and lastRenew_.
 class LeaderElector::Machine {
  public:
   Machine(LeaderElectionOptions options, std::shared_ptr<kube::Client> client, Timing timing, LeaderCallbacks callbacks, Registry& metrics)
@@ -102,6 +102,7 @@ class LeaderElector::Machine {
 
   const Timing& timing() const { return timing_; }
   const std::shared_ptr<Gate>& gate() const { return gate_; }
+  bool leading() const { return leads_ && gate_->open(); }
   void whenLeading(std::function<void()> then) { whenLeading_.push_back(std::move(then)); }
 
  private:
@@ -214,10 +215,10 @@ class LeaderElector::Machine {
   }
 
   void started() {
-    leads_ = true;
     master_.set(1);
     log(Level::Info, "leading", {{"lease", gate_->lease}, {"identity", options_.identity}});
     if (callbacks_.onStarted) callbacks_.onStarted();
+    leads_ = true;
     for (const auto& then : whenLeading_) then();
   }
 
@@ -248,7 +249,7 @@ class LeaderElector::Machine {
   Counter& slowpath_;
   const std::shared_ptr<Gate> gate_;
   std::atomic<std::int64_t> lastRenew_{kShut};  // MonoTime in ms, while we lead
-  bool leads_ = false;
+  std::atomic<bool> leads_{false};  // from after onStarted to before onLost
   std::optional<Lease> lease_;  // as last read or written
   std::string observedSpec_;
   MonoTime observedAt_{};
@@ -273,7 +274,7 @@ Result<std::shared_ptr<LeaderElector>> LeaderElector::make(LeaderElectionOptions
 void LeaderElector::whenLeading(std::function<void()> then) { machine_->whenLeading(std::move(then)); }
 Result<Millis> LeaderElector::step(const http::CancelToken& stop) { return machine_->step(stop); }
 void LeaderElector::release() { machine_->release(); }
-bool LeaderElector::leading() const { return machine_->gate()->open(); }
+bool LeaderElector::leading() const { return machine_->leading(); }
 Result<void> LeaderElector::healthy() const { return machine_->healthy(); }
 
 Result<void> LeaderElector::run(const http::CancelToken& stop) {

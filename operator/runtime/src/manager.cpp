@@ -83,7 +83,7 @@ Result<void> Manager::syncCaches(const http::CancelToken& stop) {
       return Error{ErrorCode::Timeout, "these resources could not be listed in " + std::to_string(options_.syncTimeout.count() / 1000) +
                                            " s: " + unsynced() + ". Are the CRDs installed and the operator's rights bound? The log says why."};
     }
-    crew_->wait(timing_.clock.now() + kSyncPoll, [&] { return stop.cancelled(); });
+    crew_->wait(timing_.clock.now() + kSyncPoll, [&] { return stop.cancelled() || unsynced().empty(); });
   }
   return {};
 }
