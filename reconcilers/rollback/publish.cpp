@@ -74,6 +74,7 @@ void publishEnding(StepContext& context, Phase phase, const std::string& reason,
   status.observedGeneration = context.draft.meta.generation;
   if (status.startedAt.empty()) status.startedAt = context.nowText();
   status.completedAt = context.nowText();
+  if (phase == Phase::Succeeded && status.plan) status.progress = std::to_string(status.plan->steps.size()) + "/" + std::to_string(status.plan->steps.size());
   const bool good = phase == Phase::Succeeded || phase == Phase::Skipped || phase == Phase::Planned;
   condition(context, "Ready", good ? "True" : "False", reason, message);
   condition(context, "Reconciling", "False", "Ended", "");
