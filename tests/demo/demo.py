@@ -6,7 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from lab.lab import IMAGES, NAMESPACE, ROOT, Acknowledged, Lab, LabError, Poller, fetch   # noqa: E402
+from lab.lab import IMAGES, NAMESPACE, ROOT, Acknowledged, Lab, LabError, Poller, agree, fetch   # noqa: E402
 
 BEGAN = time.monotonic()
 
@@ -99,7 +99,7 @@ def shop(lab):
         gaps = poller.gaps()
         down = status["downtime"]["milliseconds"] / 1000
         claim("one gap in service", len(gaps) == 1, f"{[f'{b - a:.2f} s' for a, b in gaps]}, status.downtime says {down:.2f} s")
-        claim("the gap and status.downtime agree", abs((gaps[0][1] - gaps[0][0]) - down) < 1.5)
+        claim("the gap and status.downtime agree", agree(gaps[0][1] - gaps[0][0], down))
         kept = status["previous"][0]["name"]
         table_of = f"select datallowconn from pg_database where datname = '{kept}'"
         claim(f"the previous database is kept as {kept}, closed", lab.sql(table_of, "postgres") == "f")
