@@ -27,7 +27,7 @@ from pg_attribute a join pg_class c on c.oid = a.attrelid join ns on ns.oid = c.
 where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f', 'c') and c.relpersistence <> 't'
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
   and not exists (select from pg_depend d join pg_type t on d.classid = 'pg_type'::regclass and d.objid = t.oid and d.deptype = 'e' where t.typrelid = c.oid))",
-    R"(select 'constraint ' || coalesce(format('%I.%I', ns.nspname, c.relname), format('%I.%I', tn.nspname, t.typname)) || ' ' || quote_ident(k.conname),
+    R"(select 'constraint ' || coalesce(quote_ident(ns.nspname) || '.' || quote_ident(c.relname), quote_ident(tn.nspname) || '.' || quote_ident(t.typname)) || ' ' || quote_ident(k.conname),
        pg_get_constraintdef(k.oid)
 from pg_constraint k left join pg_class c on c.oid = k.conrelid and c.relpersistence <> 't' left join ns on ns.oid = c.relnamespace
 left join pg_type t on t.oid = k.contypid left join ns tn on tn.oid = t.typnamespace
@@ -52,7 +52,7 @@ from pg_sequence s join pg_class c on c.oid = s.seqrelid join ns on ns.oid = c.r
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))",
 };
 
-// Every object of the application with an owner; where it can have privileges, with these or the defaults they stand for.
+// Every object of the application with an owner (but for functions that belong to another object, as a range type's constructors do); where it can have privileges, with these or the defaults they stand for.
 constexpr char kObjects[] = R"(objects(classid, objid, owner, acl, extra) as (
   select 'pg_class'::regclass::oid, c.oid, c.relowner,
          coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's'::"char" else 'r'::"char" end, c.relowner)),
@@ -60,6 +60,7 @@ constexpr char kObjects[] = R"(objects(classid, objid, owner, acl, extra) as (
     from pg_class c join ns on ns.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f') and c.relpersistence <> 't'
   union all select 'pg_proc'::regclass, p.oid, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner)), case when p.prosecdef then ' security definer' else '' end
     from pg_proc p join ns on ns.oid = p.pronamespace
+    where not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'i')
   union all select 'pg_namespace'::regclass, n.oid, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)), '' from pg_namespace n join ns on ns.oid = n.oid
   union all select 'pg_type'::regclass, t.oid, t.typowner, coalesce(t.typacl, acldefault('T', t.typowner)), ''
     from pg_type t join ns on ns.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
