@@ -37,7 +37,8 @@ const JobView* findJob(const std::vector<JobView>& jobs, const std::string& name
 }
 
 bool isTransient(const Outcome& outcome) {
-  static const char* codes[] = {"CannotConnect", "ConnectionLost", "ServerStarting", "Interrupted", "LockTimeout", "Busy"};
+  static const char* codes[] = {"CannotConnect", "ConnectionLost", "ServerStarting", "TooManyConnections",
+                                "Cancelled",     "Locked",         "TablesBusy",     "Timeout"};
   return outcome.kind != Outcome::Kind::Succeeded &&
          std::any_of(std::begin(codes), std::end(codes), [&](const char* code) { return outcome.code == code; });
 }
@@ -120,7 +121,7 @@ JobRun runJobToVerdict(api::StepRecord& record, const JobRunInput& input, const 
   JobRun run = runJob(record, input, settings);
   if (run.state != JobRun::State::Done || !isTransient(*run.outcome)) return run;
   const Millis pause = std::min(Millis(1000) * (1 << std::min(record.attempt - 1, 5)), Millis(30000));
-  WallTime ended = input.now;
+  WallTime ended = input.now - pause;  // nobody says when: long enough ago
   for (const auto& pod : run.view->pods)
     for (const auto& container : pod.containers)
       if (container.terminated) parseTime(container.finishedAt, ended);
