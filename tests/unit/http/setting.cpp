@@ -1,9 +1,18 @@
 #include "setting.h"
 
+#include <openssl/crypto.h>
+
 #include <mutex>
 #include <stdexcept>
 
 namespace rollback::http::testing {
+namespace {
+
+// The library joins its threads after OpenSSL would have cleaned up, and what OpenSSL keeps for each of them would then
+// look leaked to a sanitizer. Before main(), since the first use of OpenSSL decides.
+[[maybe_unused]] const int withoutCleanup = OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+
+}  // namespace
 
 std::shared_ptr<Transport> transportTo(const TransportConfig& config, const Clock& clock) {
   static std::once_flag once;
