@@ -1,5 +1,5 @@
-// The requests the reconcilers make, sent as they are to a real API server with our definitions and policies installed: nothing of
-// ours stands in our own way. run.sh runs this after the Python tests, which install them.
+// The requests the reconcilers make, sent as they are to a real API server with our definitions and policies installed:
+// nothing of ours stands in our own way. run.sh runs this after the Python tests, which install them.
 //
 //   eval "$(tests/cluster/cluster env NAME)" && $KUBECTL apply -k manifests/default
 //   FROLLBACK_KUBECONFIG=$KUBECONFIG build/dev/bin/api_operator_requests
@@ -58,13 +58,20 @@ struct Place {
     options.onWarning = [this](const std::string& text) { warnings.push_back(text); };
     client = kube::makeClient(*credentials, options, systemClock());
     name = "requests-" + std::to_string(getpid()) + "-" + std::to_string(++count);
-    must(kube::create(kNamespaces, "", json{{"metadata", {{"name", name}, {"labels", {{"pod-security.kubernetes.io/enforce", "restricted"},
-                                                                                      {"pod-security.kubernetes.io/warn", "restricted"}}}}}}.dump()));
-    must(kube::create(kRoleBindings, name,
-                      json{{"metadata", {{"name", "rollback-runner"}}},
-                           {"roleRef", {{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", "rollback-runner"}}},
-                           {"subjects", {{{"kind", "ServiceAccount"}, {"name", api::kRunner}, {"namespace", name}}}}}
+    must(kube::create(kNamespaces, "",
+                      json{{"metadata",
+                            {{"name", name},
+                             {"labels",
+                              {{"pod-security.kubernetes.io/enforce", "restricted"},
+                               {"pod-security.kubernetes.io/warn", "restricted"}}}}}}
                           .dump()));
+    must(kube::create(
+        kRoleBindings, name,
+        json{{"metadata", {{"name", "rollback-runner"}}},
+             {"roleRef",
+              {{"apiGroup", "rbac.authorization.k8s.io"}, {"kind", "ClusterRole"}, {"name", "rollback-runner"}}},
+             {"subjects", {{{"kind", "ServiceAccount"}, {"name", api::kRunner}, {"namespace", name}}}}}
+            .dump()));
   }
   ~Place() {
     Request gone;
@@ -74,7 +81,9 @@ struct Place {
     if (!send(gone)) WARN("the namespace " << name << " is left behind");
   }
 
-  Result<std::string> send(const Request& request) { return client->send(request, Deadline::after(systemClock(), Millis(30000)), {}); }
+  Result<std::string> send(const Request& request) {
+    return client->send(request, Deadline::after(systemClock(), Millis(30000)), {});
+  }
   json must(const Request& request) {
     const auto body = eventually([&] { return send(request); });
     if (!body) FAIL(request.describe() << ": " << body.error().message);
@@ -98,7 +107,8 @@ api::FrameworkRollback made(Place& place, const std::string& name) {
                      {"kind", "FrameworkRollback"},
                      {"metadata", {{"name", name}}},
                      {"spec", {{"frameworkRef", {{"name", "shop"}}}, {"to", {{"version", "1.0.0"}}}}}};
-  const auto rollback = api::decodeFrameworkRollback(place.must(kube::create(api::kFrameworkRollbacks, place.name, body.dump())).dump());
+  const auto rollback =
+      api::decodeFrameworkRollback(place.must(kube::create(api::kFrameworkRollbacks, place.name, body.dump())).dump());
   if (!rollback) FAIL(rollback.error().message);
   return *rollback;
 }
@@ -138,7 +148,9 @@ reconcilers::JobSpec everything(const api::FrameworkRollback& owner) {
   return spec;
 }
 
-TEST_CASE("given a Job that uses all there is, when it is made, let run and removed as the runner, then policies and pod security let it") {
+TEST_CASE(
+    "given a Job that uses all there is, when it is made, let run and removed as the runner, then policies and pod "
+    "security let it") {
   Place place;
   const auto spec = everything(made(place, "r"));  // were there no owner, it would be collected as garbage
   place.must(reconcilers::createJob(spec, kSettings));
@@ -155,7 +167,8 @@ TEST_CASE("given a Job that uses all there is, when it is made, let run and remo
   if (!started) FAIL(started.error().message);
   // The Job controller makes its pod: in a namespace of restricted pods.
   const auto pod = eventually([&]() -> Result<kube::Pod> {
-    const auto listed = place.send(kube::list(kPods, place.name, std::string(api::kLabelOwnerUid) + "=" + spec.owner.uid));
+    const auto listed =
+        place.send(kube::list(kPods, place.name, std::string(api::kLabelOwnerUid) + "=" + spec.owner.uid));
     if (!listed) return listed.error();
     const json items = json::parse(*listed).at("items");
     if (items.empty()) return Error{ErrorCode::NotFound, "no pod yet"};
@@ -183,29 +196,39 @@ TEST_CASE("given a no-op of the target's image, when it is made as the runner, t
   place.must(reconcilers::createJob(spec, kSettings));
 }
 
-TEST_CASE("given another mover than the policy's, when a Job is made, then the refusal names the image and where it is set") {
+TEST_CASE(
+    "given another mover than the policy's, when a Job is made, then the refusal names the image and where it is set") {
   Place place;
   auto spec = everything(made(place, "r"));
   place.must(reconcilers::createJob(spec, kSettings));
   spec.name += "-other";
-  const auto refused = place.send(reconcilers::createJob(spec, reconcilers::Settings{"localhost/rollback-mover:other"}));
+  const auto refused =
+      place.send(reconcilers::createJob(spec, reconcilers::Settings{"localhost/rollback-mover:other"}));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == ErrorCode::Forbidden);
-  CHECK_THAT(refused.error().message, Catch::Matchers::Contains("localhost/rollback-mover:dev") && Catch::Matchers::Contains("rollback-settings"));
+  CHECK_THAT(refused.error().message, Catch::Matchers::Contains("localhost/rollback-mover:dev") &&
+                                          Catch::Matchers::Contains("rollback-settings"));
 }
 
-TEST_CASE("given workloads, when they are scaled and get another image as the runner, then the policies let it, and a stale wish has no effect") {
+TEST_CASE(
+    "given workloads, when they are scaled and get another image as the runner, then the policies let it, and a stale "
+    "wish has no effect") {
   Place place;
   for (const auto& resource : {kDeployments, kStatefulSets}) {
     INFO(resource.kind);
     const json labels = {{"app", resource.plural}};
-    place.must(kube::create(resource, place.name,
-                            json{{"metadata", {{"name", "app"}}},
-                                 {"spec",
-                                  {{"replicas", 2},
-                                   {"selector", {{"matchLabels", labels}}},
-                                   {"template", {{"metadata", {{"labels", labels}}}, {"spec", {{"containers", {{{"name", "app"}, {"image", "app:2"}}, {{"name", "side"}, {"image", "side:1"}}}}}}}}}}}
-                                .dump()));
+    place.must(kube::create(
+        resource, place.name,
+        json{{"metadata", {{"name", "app"}}},
+             {"spec",
+              {{"replicas", 2},
+               {"selector", {{"matchLabels", labels}}},
+               {"template",
+                {{"metadata", {{"labels", labels}}},
+                 {"spec",
+                  {{"containers",
+                    {{{"name", "app"}, {"image", "app:2"}}, {{"name", "side"}, {"image", "side:1"}}}}}}}}}}}
+            .dump()));
     const auto now = [&] {
       auto workload = kube::decodeWorkload(place.must(kube::get(resource, place.name, "app")).dump());
       if (!workload) FAIL(workload.error().message);
@@ -232,7 +255,8 @@ TEST_CASE("given a rollback, when its ledger entry is written as the runner, the
   const auto again = place.send(reconcilers::createLedger(rollback, "2026-11-24T00:00:01Z"));
   REQUIRE_FALSE(again);
   CHECK(again.error().code == ErrorCode::AlreadyExists);
-  const auto entry = kube::decodeConfigMap(place.must(kube::get(kConfigMaps, place.name, reconcilers::ledgerName(rollback))).dump());
+  const auto entry =
+      kube::decodeConfigMap(place.must(kube::get(kConfigMaps, place.name, reconcilers::ledgerName(rollback))).dump());
   REQUIRE(entry);
   CHECK(reconcilers::ledgerUid(*entry) == rollback.meta.uid);
 }
@@ -266,7 +290,8 @@ TEST_CASE("given a journal, when it is written and read back, then nothing is lo
   status.plan = plan;
   kube::setCondition(status.conditions, {"Ready", "Unknown", "Switch", "", "2026-11-24T00:00:00Z", 1});
   const auto put = [&](const api::FrameworkRollback& what) {
-    return place.send(kube::updateStatus(api::kFrameworkRollbacks, place.name, "r", api::encodeFrameworkRollbackStatus(what)));
+    return place.send(
+        kube::updateStatus(api::kFrameworkRollbacks, place.name, "r", api::encodeFrameworkRollbackStatus(what)));
   };
   const auto written = put(rollback);
   if (!written) FAIL(written.error().message);

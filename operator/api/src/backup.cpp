@@ -1,5 +1,7 @@
 #include "api/backup.h"
 
+#include <nlohmann/json.hpp>
+
 #include "codec.h"
 
 namespace rollback::api {
@@ -22,7 +24,8 @@ Result<BackupRepository> decodeBackupRepository(std::string_view document) {
   out.spec.claimName = text(child(child(spec, "volume"), "persistentVolumeClaim"), "claimName");
   out.spec.path = text(spec, "path", "/");
   const json& security = child(spec, "podSecurity");
-  out.spec.podSecurity = {optionalInteger(security, "runAsUser"), optionalInteger(security, "runAsGroup"), optionalInteger(security, "fsGroup")};
+  out.spec.podSecurity = {optionalInteger(security, "runAsUser"), optionalInteger(security, "runAsGroup"),
+                          optionalInteger(security, "fsGroup")};
   const json& status = child(*doc, "status");
   out.status.observedGeneration = integer(status, "observedGeneration");
   out.status.conditions = conditions(child(status, "conditions"));

@@ -1,6 +1,7 @@
 #include "codec.h"
 
 #include <cctype>
+#include <nlohmann/json.hpp>
 
 namespace rollback::api::codec {
 
@@ -59,7 +60,9 @@ std::string clip(const std::string& text, std::size_t bytes) {
 std::string reasonWord(const std::string& text) {
   std::string out;
   for (const char c : text)
-    if (out.size() < 256 && (std::isalnum(static_cast<unsigned char>(c)) || (!out.empty() && (c == '_' || c == ',' || c == ':')))) out += c;
+    if (out.size() < 256 &&
+        (std::isalnum(static_cast<unsigned char>(c)) || (!out.empty() && (c == '_' || c == ',' || c == ':'))))
+      out += c;
   while (!out.empty() && !std::isalnum(static_cast<unsigned char>(out.back())) && out.back() != '_') out.pop_back();
   return out.empty() || std::isdigit(static_cast<unsigned char>(out.front())) ? "Unknown" : out;
 }
@@ -138,7 +141,9 @@ json steps(const std::vector<StepRecord>& list) {
     put(entry, "completedAt", record.completedAt);
     put(entry, "message", clip(record.message, 2048));
     if (record.progress)
-      entry["progress"] = {{"done", record.progress->done}, {"total", record.progress->total}, {"unit", clip(record.progress->unit, 64)}};
+      entry["progress"] = {{"done", record.progress->done},
+                           {"total", record.progress->total},
+                           {"unit", clip(record.progress->unit, 64)}};
     out.push_back(std::move(entry));
   }
   return out;
@@ -155,7 +160,10 @@ std::vector<kube::Condition> conditions(const json& at) {
 json conditions(const std::vector<kube::Condition>& list) {
   json out = json::array();
   for (const auto& c : list) {
-    json entry = {{"type", c.type}, {"status", c.status}, {"reason", reasonWord(c.reason)}, {"message", clip(c.message, 4096)},
+    json entry = {{"type", c.type},
+                  {"status", c.status},
+                  {"reason", reasonWord(c.reason)},
+                  {"message", clip(c.message, 4096)},
                   {"lastTransitionTime", c.lastTransitionTime}};
     put(entry, "observedGeneration", c.observedGeneration);
     out.push_back(std::move(entry));

@@ -1,10 +1,11 @@
-// Reading and writing members leniently: the API server has checked the schema; an absent or mistyped member keeps its default.
+// Reading and writing members leniently: the API server has checked the schema; an absent or mistyped member keeps its
+// default.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,8 +33,8 @@ void put(json& at, const char* name, std::int64_t value);
 void put(json& at, const char* name, bool value);
 void put(json& at, const char* name, json value);
 
-// At most `bytes` of `text`, cut before a character. What a program or a server said is cut to what the definition lets through: a status
-// that is refused for one long word could never be written again.
+// At most `bytes` of `text`, cut before a character. What a program or a server said is cut to what the definition lets
+// through: a status that is refused for one long word could never be written again.
 std::string clip(const std::string& text, std::size_t bytes);
 // A condition's reason, made to fit metav1: one word of letters, digits and `_,:`. "Unknown" if nothing is left.
 std::string reasonWord(const std::string& text);

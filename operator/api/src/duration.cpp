@@ -14,12 +14,15 @@ constexpr std::int64_t kMost = std::int64_t{100} * 366 * 86400 * 1000;  // 100 y
 }  // namespace
 
 Result<std::chrono::seconds> parseDuration(std::string_view text) {
-  const auto bad = [&] { return Error{ErrorCode::BadInput, "\"" + std::string(text) + "\" is not a duration like 24h, 1h30m or 90s"}; };
+  const auto bad = [&] {
+    return Error{ErrorCode::BadInput, "\"" + std::string(text) + "\" is not a duration like 24h, 1h30m or 90s"};
+  };
   if (text.empty()) return bad();
   std::int64_t millis = 0;
   for (std::string_view rest = text; !rest.empty();) {
     double number = 0;
-    if (rest[0] != '.' && !std::isdigit(static_cast<unsigned char>(rest[0]))) return bad();  // from_chars knows "inf" and "nan" too
+    if (rest[0] != '.' && !std::isdigit(static_cast<unsigned char>(rest[0])))
+      return bad();  // from_chars knows "inf" and "nan" too
     const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), number, std::chars_format::fixed);
     if (parsed.ec != std::errc()) return bad();
     rest.remove_prefix(static_cast<std::size_t>(parsed.ptr - rest.data()));

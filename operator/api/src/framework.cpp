@@ -1,5 +1,7 @@
 #include "api/framework.h"
 
+#include <nlohmann/json.hpp>
+
 #include "api/quantity.h"
 #include "codec.h"
 
@@ -38,7 +40,8 @@ PostgresStore postgres(const json& at) {
 }
 
 RunningVersion runningVersion(const json& at) {
-  return {text(at, "version"), images(child(at, "images")), storeSchemas(child(at, "schemas")), text(at, "healthySince"), text(at, "lastSeen")};
+  return {text(at, "version"), images(child(at, "images")), storeSchemas(child(at, "schemas")),
+          text(at, "healthySince"), text(at, "lastSeen")};
 }
 json runningVersion(const RunningVersion& v) {
   json out = {{"version", clip(v.version, 256)}, {"images", images(v.images)}};
@@ -52,20 +55,32 @@ ActiveRollback activeRollback(const json& at) {
   ActiveRollback out{text(at, "name"), text(at, "uid"), text(at, "token"), text(at, "since"), {}, {}};
   const json& resume = child(at, "resume");
   for (const auto& c : child(resume, "components"))
-    out.components.push_back({text(c, "name"), text(c, "workloadKind"), text(c, "workloadName"), text(c, "container"), text(c, "image"),
-                              static_cast<int>(integer(c, "replicas")), text(c, "workloadUid")});
+    out.components.push_back({text(c, "name"), text(c, "workloadKind"), text(c, "workloadName"), text(c, "container"),
+                              text(c, "image"), static_cast<int>(integer(c, "replicas")), text(c, "workloadUid")});
   for (const auto& s : child(resume, "stores"))
-    out.stores.push_back({text(s, "store"), text(s, "database"), text(s, "systemIdentifier"), static_cast<std::uint32_t>(integer(s, "liveOid"))});
+    out.stores.push_back({text(s, "store"), text(s, "database"), text(s, "systemIdentifier"),
+                          static_cast<std::uint32_t>(integer(s, "liveOid"))});
   return out;
 }
 json activeRollback(const ActiveRollback& active) {
   json components = json::array(), stores = json::array();
   for (const auto& c : active.components)
-    components.push_back({{"name", c.name}, {"workloadKind", c.workloadKind}, {"workloadName", c.workloadName}, {"container", c.container},
-                          {"image", c.image}, {"replicas", c.replicas}, {"workloadUid", c.workloadUid}});
+    components.push_back({{"name", c.name},
+                          {"workloadKind", c.workloadKind},
+                          {"workloadName", c.workloadName},
+                          {"container", c.container},
+                          {"image", c.image},
+                          {"replicas", c.replicas},
+                          {"workloadUid", c.workloadUid}});
   for (const auto& s : active.stores)
-    stores.push_back({{"store", s.store}, {"database", s.database}, {"systemIdentifier", s.systemIdentifier}, {"liveOid", s.liveOid}});
-  return {{"name", active.name}, {"uid", active.uid}, {"token", active.token}, {"since", active.since},
+    stores.push_back({{"store", s.store},
+                      {"database", s.database},
+                      {"systemIdentifier", s.systemIdentifier},
+                      {"liveOid", s.liveOid}});
+  return {{"name", active.name},
+          {"uid", active.uid},
+          {"token", active.token},
+          {"since", active.since},
           {"resume", {{"components", components}, {"stores", stores}}}};
 }
 
@@ -78,8 +93,9 @@ Result<Framework> decodeFramework(std::string_view document) {
   const json& spec = child(*doc, "spec");
   out.spec.className = text(child(spec, "classRef"), "name");
   for (const auto& c : child(spec, "components"))
-    out.spec.components.push_back({text(c, "name"), text(child(c, "workloadRef"), "kind", "Deployment"), text(child(c, "workloadRef"), "name"),
-                                   text(c, "container"), text(child(c, "serviceRef"), "name")});
+    out.spec.components.push_back({text(c, "name"), text(child(c, "workloadRef"), "kind", "Deployment"),
+                                   text(child(c, "workloadRef"), "name"), text(c, "container"),
+                                   text(child(c, "serviceRef"), "name")});
   for (const auto& s : child(spec, "stores")) {
     Store store{text(s, "name"), std::nullopt};
     if (child(s, "postgres").is_object()) store.postgres = postgres(child(s, "postgres"));
@@ -93,7 +109,8 @@ Result<Framework> decodeFramework(std::string_view document) {
   out.spec.jobTemplate.labels = textMap(child(job, "labels"));
   out.spec.jobTemplate.annotations = textMap(child(job, "annotations"));
   out.spec.jobTemplate.nodeSelector = textMap(child(job, "nodeSelector"));
-  for (const auto& secret : child(job, "imagePullSecrets")) out.spec.jobTemplate.imagePullSecrets.push_back(text(secret, "name"));
+  for (const auto& secret : child(job, "imagePullSecrets"))
+    out.spec.jobTemplate.imagePullSecrets.push_back(text(secret, "name"));
   if (child(job, "tolerations").is_array()) out.spec.jobTemplate.tolerations = dump(child(job, "tolerations"));
   if (child(job, "resources").is_object()) out.spec.jobTemplate.resources = dump(child(job, "resources"));
 
@@ -103,9 +120,11 @@ Result<Framework> decodeFramework(std::string_view document) {
   out.status.healthy = flag(status, "healthy");
   for (const auto& v : child(status, "history")) out.status.history.push_back(runningVersion(v));
   for (const auto& k : child(status, "kept"))
-    out.status.kept.push_back({text(k, "store"), text(k, "name"), static_cast<std::uint32_t>(integer(k, "oid")), text(k, "kind"), text(k, "of"),
-                               text(k, "ofName"), text(k, "until"), text(k, "writtenFrom"), text(k, "writtenTo")});
-  if (child(status, "activeRollback").is_object()) out.status.activeRollback = activeRollback(child(status, "activeRollback"));
+    out.status.kept.push_back({text(k, "store"), text(k, "name"), static_cast<std::uint32_t>(integer(k, "oid")),
+                               text(k, "kind"), text(k, "of"), text(k, "ofName"), text(k, "until"),
+                               text(k, "writtenFrom"), text(k, "writtenTo")});
+  if (child(status, "activeRollback").is_object())
+    out.status.activeRollback = activeRollback(child(status, "activeRollback"));
   if (const json& backup = child(status, "activeBackup"); backup.is_object())
     out.status.activeBackup = ActiveBackup{text(backup, "name"), text(backup, "uid"), text(backup, "since")};
   out.status.steps = steps(child(status, "steps"));
@@ -123,7 +142,8 @@ std::string encodeFrameworkStatus(const Framework& framework) {
   json history = json::array(), kept = json::array();
   for (const auto& v : s.history) history.push_back(runningVersion(v));
   for (const auto& k : s.kept) {
-    json entry = {{"store", k.store}, {"name", k.name}, {"oid", k.oid}, {"kind", k.kind}, {"of", k.of}, {"ofName", k.ofName}, {"until", k.until}};
+    json entry = {{"store", k.store}, {"name", k.name},     {"oid", k.oid},    {"kind", k.kind},
+                  {"of", k.of},       {"ofName", k.ofName}, {"until", k.until}};
     put(entry, "writtenFrom", k.writtenFrom);
     put(entry, "writtenTo", k.writtenTo);
     kept.push_back(std::move(entry));
@@ -131,7 +151,9 @@ std::string encodeFrameworkStatus(const Framework& framework) {
   put(status, "history", history);
   put(status, "kept", kept);
   if (s.activeRollback) status["activeRollback"] = activeRollback(*s.activeRollback);
-  if (s.activeBackup) status["activeBackup"] = {{"name", s.activeBackup->name}, {"uid", s.activeBackup->uid}, {"since", s.activeBackup->since}};
+  if (s.activeBackup)
+    status["activeBackup"] = {
+        {"name", s.activeBackup->name}, {"uid", s.activeBackup->uid}, {"since", s.activeBackup->since}};
   put(status, "steps", steps(s.steps));
   put(status, "conditions", conditions(s.conditions));
   out["status"] = std::move(status);

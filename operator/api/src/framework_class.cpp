@@ -1,5 +1,7 @@
 #include "api/framework_class.h"
 
+#include <nlohmann/json.hpp>
+
 #include "codec.h"
 
 namespace rollback::api {
@@ -26,7 +28,8 @@ FrameworkClassSpec decode(const json& spec) {
   for (const auto& c : child(spec, "components")) {
     Component component{text(c, "name"), flag(c, "optional"), texts(child(c, "dependsOn")), {}};
     for (const auto& h : child(c, "health"))
-      component.health.push_back({text(h, "name"), probe(child(h, "http")), static_cast<int>(integer(h, "timeoutSeconds", 300))});
+      component.health.push_back(
+          {text(h, "name"), probe(child(h, "http")), static_cast<int>(integer(h, "timeoutSeconds", 300))});
     out.components.push_back(std::move(component));
   }
   for (const auto& s : child(spec, "stores")) {
@@ -43,7 +46,8 @@ FrameworkClassSpec decode(const json& spec) {
     out.stores.push_back(std::move(store));
   }
   for (const auto& k : child(spec, "keys")) out.keys.push_back({text(k, "name"), text(k, "component"), text(k, "env")});
-  for (const auto& r : child(spec, "rules")) out.rules.push_back({text(r, "crossing"), texts(child(r, "scope")), text(r, "note")});
+  for (const auto& r : child(spec, "rules"))
+    out.rules.push_back({text(r, "crossing"), texts(child(r, "scope")), text(r, "note")});
   for (const auto& c : child(spec, "checks")) {
     const json& http = child(c, "http");
     out.checks.push_back({text(c, "name"), text(http, "component"), probe(http)});
@@ -74,7 +78,8 @@ std::string encodeFrameworkClassSpec(const FrameworkClassSpec& spec) {
     put(component, "optional", c.optional);
     put(component, "dependsOn", json(c.dependsOn));
     json health = json::array();
-    for (const auto& h : c.health) health.push_back({{"name", h.name}, {"http", probe(h.http)}, {"timeoutSeconds", h.timeoutSeconds}});
+    for (const auto& h : c.health)
+      health.push_back({{"name", h.name}, {"http", probe(h.http)}, {"timeoutSeconds", h.timeoutSeconds}});
     put(component, "health", health);
     out["components"].push_back(std::move(component));
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "codec.h"
 
@@ -12,8 +13,9 @@ namespace {
 
 using namespace codec;
 
-constexpr std::array kPhases{Phase::Pending,   Phase::Planning,  Phase::Planned,   Phase::Preparing, Phase::Switching, Phase::Verifying,
-                             Phase::Succeeded, Phase::Reverting, Phase::Reverted, Phase::Failed,    Phase::Aborted,   Phase::Skipped};
+constexpr std::array kPhases{Phase::Pending,   Phase::Planning,  Phase::Planned,   Phase::Preparing,
+                             Phase::Switching, Phase::Verifying, Phase::Succeeded, Phase::Reverting,
+                             Phase::Reverted,  Phase::Failed,    Phase::Aborted,   Phase::Skipped};
 
 std::string sha256Hex(const std::string& bytes) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -27,19 +29,23 @@ std::string sha256Hex(const std::string& bytes) {
   return out;
 }
 
-// The wish itself: what may change (suspend, abort) left out, defaults dropped, so that a spec that went through the API server
-// and one from Git have the same digest. nlohmann keeps members sorted.
+// The wish itself: what may change (suspend, abort) left out, defaults dropped, so that a spec that went through the
+// API server and one from Git have the same digest. nlohmann keeps members sorted.
 std::string digestOf(json spec) {
   for (const char* name : {"suspend", "abort"}) spec.erase(name);
-  const json defaults = {{"reason", "Manual"}, {"mode", "Execute"}, {"keepPreviousFor", "24h"}, {"timeoutSeconds", 3600}, {"message", ""}};
+  const json defaults = {
+      {"reason", "Manual"}, {"mode", "Execute"}, {"keepPreviousFor", "24h"}, {"timeoutSeconds", 3600}, {"message", ""}};
   for (const auto& [name, value] : defaults.items())
     if (spec.contains(name) && spec[name] == value) spec.erase(name);
-  if (spec.contains("verification") && child(spec["verification"], "soakSeconds") == json(0)) spec["verification"].erase("soakSeconds");
+  if (spec.contains("verification") && child(spec["verification"], "soakSeconds") == json(0))
+    spec["verification"].erase("soakSeconds");
   if (spec.contains("to") && child(spec["to"], "lastKnownGood") == json(false)) spec["to"].erase("lastKnownGood");
   for (const char* name : {"unknownSpace", "unknownKeys"})
     if (spec.contains("accept") && child(spec["accept"], name) == json(false)) spec["accept"].erase(name);
-  if (spec.contains("scope") && spec["scope"].is_array()) std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
-  for (auto it = spec.begin(); it != spec.end();) it = (it->is_structured() && it->empty()) ? spec.erase(it) : std::next(it);
+  if (spec.contains("scope") && spec["scope"].is_array())
+    std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
+  for (auto it = spec.begin(); it != spec.end();)
+    it = (it->is_structured() && it->empty()) ? spec.erase(it) : std::next(it);
   return sha256Hex(dump(spec));
 }
 
@@ -47,7 +53,8 @@ RollbackPlan plan(const json& at) {
   RollbackPlan out;
   out.digest = text(at, "digest");
   if (const json& b = child(at, "backup"); b.is_object())
-    out.backup = PlannedBackup{text(b, "name"), text(b, "path"), text(b, "digest"), text(b, "version"), text(b, "createdAt")};
+    out.backup =
+        PlannedBackup{text(b, "name"), text(b, "path"), text(b, "digest"), text(b, "version"), text(b, "createdAt")};
   out.images = images(child(at, "images"));
   for (const auto& s : child(at, "stores")) {
     PlannedStore store;
@@ -112,18 +119,30 @@ json plan(const RollbackPlan& p) {
 
 const char* toString(Phase phase) {
   switch (phase) {
-    case Phase::Pending: return "Pending";
-    case Phase::Planning: return "Planning";
-    case Phase::Planned: return "Planned";
-    case Phase::Preparing: return "Preparing";
-    case Phase::Switching: return "Switching";
-    case Phase::Verifying: return "Verifying";
-    case Phase::Succeeded: return "Succeeded";
-    case Phase::Reverting: return "Reverting";
-    case Phase::Reverted: return "Reverted";
-    case Phase::Failed: return "Failed";
-    case Phase::Aborted: return "Aborted";
-    case Phase::Skipped: return "Skipped";
+    case Phase::Pending:
+      return "Pending";
+    case Phase::Planning:
+      return "Planning";
+    case Phase::Planned:
+      return "Planned";
+    case Phase::Preparing:
+      return "Preparing";
+    case Phase::Switching:
+      return "Switching";
+    case Phase::Verifying:
+      return "Verifying";
+    case Phase::Succeeded:
+      return "Succeeded";
+    case Phase::Reverting:
+      return "Reverting";
+    case Phase::Reverted:
+      return "Reverted";
+    case Phase::Failed:
+      return "Failed";
+    case Phase::Aborted:
+      return "Aborted";
+    case Phase::Skipped:
+      return "Skipped";
   }
   return "Pending";
 }
@@ -141,8 +160,10 @@ bool isEnding(Phase phase) {
     case Phase::Reverted:
     case Phase::Failed:
     case Phase::Aborted:
-    case Phase::Skipped: return true;
-    default: return false;
+    case Phase::Skipped:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -156,7 +177,8 @@ Result<FrameworkRollback> decodeFrameworkRollback(std::string_view document) {
   out.spec.message = text(spec, "message");
   out.spec.fromVersion = text(child(spec, "from"), "version");
   const json& to = child(spec, "to");
-  out.spec.to = {text(to, "version"), text(child(to, "backupRef"), "name"), text(to, "backupPath"), flag(to, "lastKnownGood")};
+  out.spec.to = {text(to, "version"), text(child(to, "backupRef"), "name"), text(to, "backupPath"),
+                 flag(to, "lastKnownGood")};
   out.spec.scope = texts(child(spec, "scope"));
   out.spec.mode = text(spec, "mode", "Execute");
   out.spec.soakSeconds = static_cast<int>(integer(child(spec, "verification"), "soakSeconds"));

@@ -2,6 +2,8 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 
@@ -40,7 +42,8 @@ json example(const json& schema, int& next) {
   if (type == "array") return json::array({example(schema.at("items"), next)});
   if (type == "object") {
     json out = json::object();
-    if (schema.contains("additionalProperties")) out["key" + std::to_string(next)] = example(schema["additionalProperties"], next);
+    if (schema.contains("additionalProperties"))
+      out["key" + std::to_string(next)] = example(schema["additionalProperties"], next);
     if (schema.contains("properties"))
       for (const auto& [name, property] : schema["properties"].items()) out[name] = example(property, next);
     return out;
@@ -56,33 +59,44 @@ std::size_t lengthOf(const std::string& text) {
   return count;
 }
 
-void stringFaults(const json& schema, const std::string& value, const std::string& path, std::vector<std::string>& out) {
-  if (schema.contains("maxLength") && lengthOf(value) > schema["maxLength"].get<std::size_t>()) out.push_back(path + ": too long");
-  if (schema.contains("minLength") && lengthOf(value) < schema["minLength"].get<std::size_t>()) out.push_back(path + ": too short");
-  if (schema.contains("pattern") && !std::regex_search(value, std::regex(schema["pattern"].get<std::string>()))) out.push_back(path + ": no match");
+void stringFaults(const json& schema, const std::string& value, const std::string& path,
+                  std::vector<std::string>& out) {
+  if (schema.contains("maxLength") && lengthOf(value) > schema["maxLength"].get<std::size_t>())
+    out.push_back(path + ": too long");
+  if (schema.contains("minLength") && lengthOf(value) < schema["minLength"].get<std::size_t>())
+    out.push_back(path + ": too short");
+  if (schema.contains("pattern") && !std::regex_search(value, std::regex(schema["pattern"].get<std::string>())))
+    out.push_back(path + ": no match");
 }
 
 void faults(const json& schema, const json& value, const std::string& path, std::vector<std::string>& out) {
   if (schema.contains("enum")) {
-    if (std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end()) out.push_back(path + ": not in the enum: " + value.dump());
+    if (std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
+      out.push_back(path + ": not in the enum: " + value.dump());
     return;
   }
   const std::string type = schema.value("type", "");
-  if (type == "object" ? !value.is_object() : type == "array" ? !value.is_array() : type == "string" ? !value.is_string()
-      : type == "integer" ? !value.is_number_integer() : type == "boolean" ? !value.is_boolean() : false) {
+  if (type == "object"    ? !value.is_object()
+      : type == "array"   ? !value.is_array()
+      : type == "string"  ? !value.is_string()
+      : type == "integer" ? !value.is_number_integer()
+      : type == "boolean" ? !value.is_boolean()
+                          : false) {
     out.push_back(path + ": not of type " + type + ": " + value.dump());
     return;
   }
   if (value.is_string()) stringFaults(schema, value, path, out);
   if (type == "integer" && schema.contains("minimum") && value < schema["minimum"]) out.push_back(path + ": too small");
   if (type == "array") {
-    if (schema.contains("maxItems") && value.size() > schema["maxItems"].get<std::size_t>()) out.push_back(path + ": too many");
+    if (schema.contains("maxItems") && value.size() > schema["maxItems"].get<std::size_t>())
+      out.push_back(path + ": too many");
     std::set<std::string> seen;
     for (const auto& item : value) {
       faults(schema["items"], item, path + "[]", out);
       if (!schema.contains("x-kubernetes-list-map-keys")) continue;
       std::string key;
-      for (const auto& name : schema["x-kubernetes-list-map-keys"]) key += item.value(json::json_pointer("/" + name.get<std::string>()), json()).dump() + " ";
+      for (const auto& name : schema["x-kubernetes-list-map-keys"])
+        key += item.value(json::json_pointer("/" + name.get<std::string>()), json()).dump() + " ";
       if (!seen.insert(key).second) out.push_back(path + ": twice " + key);
     }
   }
@@ -90,9 +104,12 @@ void faults(const json& schema, const json& value, const std::string& path, std:
   for (const auto& name : schema.value("required", json::array()))
     if (!value.contains(name.get<std::string>())) out.push_back(path + "." + name.get<std::string>() + ": missing");
   for (const auto& [name, member] : value.items()) {
-    if (schema.contains("properties") && schema["properties"].contains(name)) faults(schema["properties"][name], member, path + "." + name, out);
-    else if (schema.contains("additionalProperties")) faults(schema["additionalProperties"], member, path + "{}", out);
-    else out.push_back(path + "." + name + ": unknown, the API server would drop it");
+    if (schema.contains("properties") && schema["properties"].contains(name))
+      faults(schema["properties"][name], member, path + "." + name, out);
+    else if (schema.contains("additionalProperties"))
+      faults(schema["additionalProperties"], member, path + "{}", out);
+    else
+      out.push_back(path + "." + name + ": unknown, the API server would drop it");
   }
 }
 
@@ -101,7 +118,8 @@ void leaves(const json& schema, const std::string& path, std::vector<std::string
   if (type == "array") return leaves(schema.at("items"), path + "[]", out);
   if (schema.contains("additionalProperties")) return leaves(schema["additionalProperties"], path + "{}", out);
   if (type != "object") return out.push_back(path);
-  for (const auto& [name, property] : schema.at("properties").items()) leaves(property, path.empty() ? name : path + "." + name, out);
+  for (const auto& [name, property] : schema.at("properties").items())
+    leaves(property, path.empty() ? name : path + "." + name, out);
 }
 
 }  // namespace
@@ -139,7 +157,8 @@ std::vector<std::string> leavesOf(const json& schema) {
 json at(const json& value, const std::string& leaf) {
   if (leaf.empty()) return value;
   if (leaf.rfind("[]", 0) == 0) return at(value.at(0), leaf.substr(leaf.size() > 2 && leaf[2] == '.' ? 3 : 2));
-  if (leaf.rfind("{}", 0) == 0) return at(value.begin().value(), leaf.substr(leaf.size() > 2 && leaf[2] == '.' ? 3 : 2));
+  if (leaf.rfind("{}", 0) == 0)
+    return at(value.begin().value(), leaf.substr(leaf.size() > 2 && leaf[2] == '.' ? 3 : 2));
   const auto end = leaf.find_first_of(".[{");
   if (end == std::string::npos) return value.at(leaf);
   return at(value.at(leaf.substr(0, end)), leaf.substr(leaf[end] == '.' ? end + 1 : end));

@@ -1,7 +1,8 @@
-// The definitions of crds/ as the tests see them: an example that has every field, and whether a value is what they let through.
+// The definitions of crds/ as the tests see them: an example that has every field, and whether a value is what they let
+// through.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,8 @@ nlohmann::json schemaOf(const std::string& plural, const std::string& property);
 // A value with every field and one entry in every list and map, no two scalars alike where the schema lets them differ.
 nlohmann::json exampleOf(const nlohmann::json& schema);
 
-// What the API server would say about `value`, each with its path: unknown and missing fields, types, lengths, sizes, enums, patterns,
-// duplicate keys of lists.
+// What the API server would say about `value`, each with its path: unknown and missing fields, types, lengths, sizes,
+// enums, patterns, duplicate keys of lists.
 std::vector<std::string> faultsOf(const nlohmann::json& schema, const nlohmann::json& value);
 
 // Paths of all scalars, as "stores[].postgres.host".

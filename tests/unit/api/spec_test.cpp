@@ -21,11 +21,14 @@ using testing::schemaOf;
 template <typename Object>
 using Members = std::map<std::string, std::function<json(const Object&)>>;
 
-json objectOf(const std::string& kind, const json& spec) { return {{"kind", kind}, {"metadata", {{"name", "n"}}}, {"spec", spec}}; }
+json objectOf(const std::string& kind, const json& spec) {
+  return {{"kind", kind}, {"metadata", {{"name", "n"}}}, {"spec", spec}};
+}
 
 // Every scalar of the definition is in the table, and the member the table names has the example's value.
 template <typename Object, typename Decode>
-void checkEveryField(const std::string& plural, const std::string& kind, Decode decode, const Members<Object>& members) {
+void checkEveryField(const std::string& plural, const std::string& kind, Decode decode,
+                     const Members<Object>& members) {
   const json schema = schemaOf(plural, "spec");
   const json spec = exampleOf(schema);
   const Result<Object> object = decode(objectOf(kind, spec).dump());
@@ -80,12 +83,16 @@ TEST_CASE("given a Framework with every field, when it is read, then every field
        {"jobTemplate.nodeSelector{}", [](F f) { return f.spec.jobTemplate.nodeSelector.begin()->second; }},
        {"jobTemplate.imagePullSecrets[].name", [](F f) { return f.spec.jobTemplate.imagePullSecrets.at(0); }},
        {"jobTemplate.tolerations[].key", [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["key"]; }},
-       {"jobTemplate.tolerations[].operator", [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["operator"]; }},
+       {"jobTemplate.tolerations[].operator",
+        [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["operator"]; }},
        {"jobTemplate.tolerations[].value", [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["value"]; }},
        {"jobTemplate.tolerations[].effect", [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["effect"]; }},
-       {"jobTemplate.tolerations[].tolerationSeconds", [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["tolerationSeconds"]; }},
-       {"jobTemplate.resources.requests{}", [](F f) { return jsonOf(f.spec.jobTemplate.resources)["requests"].begin().value(); }},
-       {"jobTemplate.resources.limits{}", [](F f) { return jsonOf(f.spec.jobTemplate.resources)["limits"].begin().value(); }}});
+       {"jobTemplate.tolerations[].tolerationSeconds",
+        [](F f) { return jsonOf(f.spec.jobTemplate.tolerations)[0]["tolerationSeconds"]; }},
+       {"jobTemplate.resources.requests{}",
+        [](F f) { return jsonOf(f.spec.jobTemplate.resources)["requests"].begin().value(); }},
+       {"jobTemplate.resources.limits{}",
+        [](F f) { return jsonOf(f.spec.jobTemplate.resources)["limits"].begin().value(); }}});
 }
 
 TEST_CASE("given a FrameworkRollback with every field, when it is read, then every field is where it belongs") {
@@ -111,7 +118,9 @@ TEST_CASE("given a FrameworkRollback with every field, when it is read, then eve
                                       {"abort", [](R r) { return r.spec.abort; }}});
 }
 
-TEST_CASE("given a FrameworkBackup and a BackupRepository with every field, when they are read, then every field is where it belongs") {
+TEST_CASE(
+    "given a FrameworkBackup and a BackupRepository with every field, when they are read, then every field is where it "
+    "belongs") {
   using B = const FrameworkBackup&;
   checkEveryField<FrameworkBackup>("frameworkbackups", "FrameworkBackup", decodeFrameworkBackup,
                                    {{"frameworkRef.name", [](B b) { return b.spec.frameworkName; }},
@@ -140,7 +149,9 @@ TEST_CASE("given a class with every field, when it is read, frozen and thawed, t
   CHECK_FALSE(decodeFrameworkClassSpec("{"));
 }
 
-TEST_CASE("given the built-in class n8n, when it is read, then it says what the file says, and the definition has nothing against it") {
+TEST_CASE(
+    "given the built-in class n8n, when it is read, then it says what the file says, and the definition has nothing "
+    "against it") {
   const json document = testing::loadYaml(FROLLBACK_SOURCE_DIR "/manifests/classes/n8n.yaml");
   CHECK(testing::faultsOf(schemaOf("frameworkclasses", "spec"), document.at("spec")) == std::vector<std::string>{});
   const auto read = decodeFrameworkClass(document.dump());
@@ -157,7 +168,8 @@ TEST_CASE("given the built-in class n8n, when it is read, then it says what the 
 }
 
 TEST_CASE("given a Framework that says the least, when it is read, then the defaults are those of the definition") {
-  const auto read = decodeFramework(R"({"metadata": {"name": "n"}, "spec": {"classRef": {"name": "c"}, "components": [{"name": "m", "workloadRef": {"name": "w"}}],
+  const auto read = decodeFramework(
+      R"({"metadata": {"name": "n"}, "spec": {"classRef": {"name": "c"}, "components": [{"name": "m", "workloadRef": {"name": "w"}}],
     "stores": [{"name": "d", "postgres": {"host": "h", "database": "b", "credentialsSecretRef": {"name": "s"}, "adminSecretRef": {"name": "a"}}}]}})");
   REQUIRE(read);
   CHECK(read->spec.components.at(0).workloadKind == "Deployment");
@@ -178,7 +190,8 @@ TEST_CASE("given a Framework that says the least, when it is read, then the defa
 
 TEST_CASE("given a capacity in words or in bytes, when it is read, then it is bytes; one that is none is unknown") {
   const auto capacity = [](const json& value) {
-    const auto read = decodeFramework(objectOf("Framework", {{"stores", {{{"name", "d"}, {"postgres", {{"capacity", value}}}}}}}).dump());
+    const auto read = decodeFramework(
+        objectOf("Framework", {{"stores", {{{"name", "d"}, {"postgres", {{"capacity", value}}}}}}}).dump());
     REQUIRE(read);
     return read->spec.stores.at(0).postgres->capacityBytes;
   };
@@ -194,14 +207,16 @@ std::string digest(const json& spec) {
 }
 
 TEST_CASE("given one wish from Git and from the API server, when its digest is made, then it is one digest") {
-  const json written = {{"frameworkRef", {{"name", "n8n"}}}, {"to", {{"version", "1.0"}}}, {"scope", {"Version", "Databases"}}};
+  const json written = {
+      {"frameworkRef", {{"name", "n8n"}}}, {"to", {{"version", "1.0"}}}, {"scope", {"Version", "Databases"}}};
   json stored = written;
   stored.update(json{{"reason", "Manual"}, {"mode", "Execute"}, {"keepPreviousFor", "24h"}, {"timeoutSeconds", 3600}});
   CHECK(digest(written).size() == 64);
   CHECK(digest(stored) == digest(written));
-  for (const json& same : {json{{"suspend", true}}, json{{"abort", true}}, json{{"suspend", false}, {"abort", false}}, json{{"message", ""}},
-                           json{{"verification", {{"soakSeconds", 0}}}}, json{{"verification", json::object()}}, json{{"accept", {{"unknownKeys", false}}}},
-                           json{{"scope", {"Databases", "Version"}}}}) {
+  for (const json& same :
+       {json{{"suspend", true}}, json{{"abort", true}}, json{{"suspend", false}, {"abort", false}},
+        json{{"message", ""}}, json{{"verification", {{"soakSeconds", 0}}}}, json{{"verification", json::object()}},
+        json{{"accept", {{"unknownKeys", false}}}}, json{{"scope", {"Databases", "Version"}}}}) {
     INFO(same);
     json changed = written;
     changed.update(same);
@@ -211,10 +226,12 @@ TEST_CASE("given one wish from Git and from the API server, when its digest is m
 
 TEST_CASE("given another wish, when its digest is made, then it is another") {
   const json written = {{"frameworkRef", {{"name", "n8n"}}}, {"to", {{"version", "1.0"}}}};
-  for (const json& other : {json{{"frameworkRef", {{"name", "letta"}}}}, json{{"reason", "DataCorruption"}}, json{{"message", "again"}}, json{{"from", {{"version", "2"}}}},
-                            json{{"to", {{"version", "1.1"}}}}, json{{"to", {{"lastKnownGood", true}}}}, json{{"scope", {"Version"}}}, json{{"mode", "Plan"}},
-                            json{{"verification", {{"soakSeconds", 1}}}}, json{{"keepPreviousFor", "48h"}}, json{{"validUntil", "2026-11-24T00:00:00Z"}},
-                            json{{"timeoutSeconds", 60}}, json{{"accept", {{"unknownSpace", true}}}}}) {
+  for (const json& other :
+       {json{{"frameworkRef", {{"name", "letta"}}}}, json{{"reason", "DataCorruption"}}, json{{"message", "again"}},
+        json{{"from", {{"version", "2"}}}}, json{{"to", {{"version", "1.1"}}}}, json{{"to", {{"lastKnownGood", true}}}},
+        json{{"scope", {"Version"}}}, json{{"mode", "Plan"}}, json{{"verification", {{"soakSeconds", 1}}}},
+        json{{"keepPreviousFor", "48h"}}, json{{"validUntil", "2026-11-24T00:00:00Z"}}, json{{"timeoutSeconds", 60}},
+        json{{"accept", {{"unknownSpace", true}}}}}) {
     INFO(other);
     json changed = written;
     changed.update(other);

@@ -1,4 +1,5 @@
-// Statuses against the definitions: whatever a definition has, the codec reads and writes; whatever the codec writes, the API server keeps.
+// Statuses against the definitions: whatever a definition has, the codec reads and writes; whatever the codec writes,
+// the API server keeps.
 #include <catch2/catch.hpp>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -41,7 +42,13 @@ const StatusKind kKinds[] = {
 json objectOf(const StatusKind& kind, const json& status) {
   return {{"apiVersion", "rollback.pa-ecosystem.io/v1alpha1"},
           {"kind", kind.kind},
-          {"metadata", {{"name", "n"}, {"namespace", "ns"}, {"uid", "u"}, {"resourceVersion", "7"}, {"generation", 3}, {"labels", {{"a", "b"}}}}},
+          {"metadata",
+           {{"name", "n"},
+            {"namespace", "ns"},
+            {"uid", "u"},
+            {"resourceVersion", "7"},
+            {"generation", 3},
+            {"labels", {{"a", "b"}}}}},
           {"spec", exampleOf(schemaOf(kind.plural, "spec"))},
           {"status", status}};
 }
@@ -57,7 +64,9 @@ TEST_CASE("given a status with every field of the definition, when it is read an
   }
 }
 
-TEST_CASE("given an object, when its status is written, then the write names it and its resourceVersion, and no spec or label") {
+TEST_CASE(
+    "given an object, when its status is written, then the write names it and its resourceVersion, and no spec or "
+    "label") {
   for (const auto& kind : kKinds) {
     INFO(kind.kind);
     json written = json::parse(kind.recode(objectOf(kind, json::object()).dump()));
@@ -78,16 +87,20 @@ TEST_CASE("given an object without a status, when it is read and written, then t
   }
 }
 
-TEST_CASE("given words without end from programs and servers, when a rollback's status is written, then it is one the API server takes") {
+TEST_CASE(
+    "given words without end from programs and servers, when a rollback's status is written, then it is one the API "
+    "server takes") {
   std::string words;
   for (int i = 0; i < 20000; ++i) words += "ä€ ";
   FrameworkRollback rollback;
   rollback.meta.name = "n";
   auto& status = rollback.status;
-  status.reason = status.progress = status.fromVersion = status.toVersion = status.applicationVersion = status.message = words;
+  status.reason = status.progress = status.fromVersion = status.toVersion = status.applicationVersion = status.message =
+      words;
   status.phase = Phase::Failed;
   status.fromImages = {{"main", words}};
-  status.conditions = {{"Ready", "False", "no such thing: " + words, words, "2026-11-24T00:00:00Z", 1}, {"Stalled", "True", "1", words, "2026-11-24T00:00:00Z", 1}};
+  status.conditions = {{"Ready", "False", "no such thing: " + words, words, "2026-11-24T00:00:00Z", 1},
+                       {"Stalled", "True", "1", words, "2026-11-24T00:00:00Z", 1}};
   StepRecord step;
   step.name = "Stage";
   step.state = "Failed";
@@ -117,7 +130,9 @@ TEST_CASE("given bytes that are no UTF-8, when they are written, then the docume
   CHECK(json::parse(encodeFrameworkBackupStatus(backup))["status"]["message"] == "psql said \xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
-TEST_CASE("given a list of Kubernetes, whose elements have no kind, when an element is read, then it is taken as of the kind asked for") {
+TEST_CASE(
+    "given a list of Kubernetes, whose elements have no kind, when an element is read, then it is taken as of the kind "
+    "asked for") {
   CHECK(decodeFramework(R"({"metadata": {"name": "n"}})").ok());
 }
 
@@ -134,7 +149,8 @@ TEST_CASE("given something else, when it is read as an object, then the error sa
 }
 
 TEST_CASE("given a member of another type than the definition's, when it is read, then it counts as absent") {
-  const auto framework = decodeFramework(R"({"metadata": {"name": "n"}, "spec": {"classRef": 7, "components": "x", "stores": [3, null], "policy": []}, "status": []})");
+  const auto framework = decodeFramework(
+      R"({"metadata": {"name": "n"}, "spec": {"classRef": 7, "components": "x", "stores": [3, null], "policy": []}, "status": []})");
   REQUIRE(framework);
   CHECK(framework->spec.className.empty());
   CHECK(framework->spec.policy.maxDataLoss == "24h");
@@ -147,7 +163,8 @@ TEST_CASE("given every phase, when it is written and read, then it is the same, 
     const auto phase = parsePhase(name.get<std::string>());
     REQUIRE(phase);
     CHECK(name == toString(*phase));
-    const bool end = name == "Planned" || name == "Succeeded" || name == "Reverted" || name == "Failed" || name == "Aborted" || name == "Skipped";
+    const bool end = name == "Planned" || name == "Succeeded" || name == "Reverted" || name == "Failed" ||
+                     name == "Aborted" || name == "Skipped";
     CHECK(isEnding(*phase) == end);
   }
   CHECK_FALSE(parsePhase("Running"));

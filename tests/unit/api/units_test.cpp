@@ -10,8 +10,9 @@ namespace {
 using Catch::Matchers::Contains;
 
 TEST_CASE("given a duration as Go writes it, when it is read, then it is whole seconds, rounded down") {
-  const std::pair<const char*, int> table[] = {{"24h", 86400}, {"1h30m", 5400}, {"10m", 600},  {"90s", 90},      {"1.5h", 5400}, {"250ms", 0},
-                                               {"1500ms", 1},  {"0s", 0},       {".5m", 30},   {"4.35m", 261},   {"0.1s", 0},    {"2h45m30.9s", 9930},
+  const std::pair<const char*, int> table[] = {{"24h", 86400},     {"1h30m", 5400}, {"10m", 600},  {"90s", 90},
+                                               {"1.5h", 5400},     {"250ms", 0},    {"1500ms", 1}, {"0s", 0},
+                                               {".5m", 30},        {"4.35m", 261},  {"0.1s", 0},   {"2h45m30.9s", 9930},
                                                {"8760h", 31536000}};
   for (const auto& [text, seconds] : table) {
     INFO(text);
@@ -22,7 +23,8 @@ TEST_CASE("given a duration as Go writes it, when it is read, then it is whole s
 }
 
 TEST_CASE("given anything else, when it is read as a duration, then the error names it and says what one looks like") {
-  for (const char* text : {"", "1", "h", "1d", "1h30", "-1h", "+1h", "1 h", " 1h", "1h ", "infh", "nanh", "1e3s", "0x1h", "99999999999h", "9e999h", "1..5h", "1hh"}) {
+  for (const char* text : {"", "1", "h", "1d", "1h30", "-1h", "+1h", "1 h", " 1h", "1h ", "infh", "nanh", "1e3s",
+                           "0x1h", "99999999999h", "9e999h", "1..5h", "1hh"}) {
     INFO(text);
     const auto read = parseDuration(text);
     REQUIRE_FALSE(read);
@@ -56,7 +58,8 @@ TEST_CASE("given a quantity of bytes, when it is read, then it is bytes, rounded
 }
 
 TEST_CASE("given anything else, when it is read as a quantity, then the error names it and says what one looks like") {
-  for (const char* text : {"", "Gi", "20GB", "20 Gi", "-1", "+1", "inf", "nan", "infinity", "1K", "1ki", "0x10", "4611686018427387905", "5Ei", "1e99", "1e9999", "20Gi "}) {
+  for (const char* text : {"", "Gi", "20GB", "20 Gi", "-1", "+1", "inf", "nan", "infinity", "1K", "1ki", "0x10",
+                           "4611686018427387905", "5Ei", "1e99", "1e9999", "20Gi "}) {
     INFO(text);
     const auto read = parseQuantity(text);
     REQUIRE_FALSE(read);

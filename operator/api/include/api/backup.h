@@ -18,8 +18,8 @@ struct PodSecurity {  // overrides for Jobs that mount the repository (folders t
 };
 
 struct BackupRepositorySpec {
-  std::string claimName;  // spec.volume.persistentVolumeClaim.claimName
-  std::string path = "/"; // folder of the claim
+  std::string claimName;   // spec.volume.persistentVolumeClaim.claimName
+  std::string path = "/";  // folder of the claim
   PodSecurity podSecurity;
 };
 
@@ -36,9 +36,9 @@ struct BackupRepository {
 
 struct FrameworkBackupSpec {
   std::string frameworkName;
-  std::string repositoryName;  // empty: the framework's
+  std::string repositoryName;     // empty: the framework's
   std::string reason = "Manual";  // PreUpgrade | Scheduled | Manual
-  std::string path;            // set: import and judge that folder instead of taking a backup
+  std::string path;               // set: import and judge that folder instead of taking a backup
   std::string deletionPolicy = "Retain";
 };
 
@@ -52,7 +52,7 @@ struct FrameworkBackupStatus {
   bool unsettled = false;                 // version or schema changed while it was taken: never a target
   std::vector<StoreSchema> schemas;
   std::vector<std::pair<std::string, std::string>> images;  // component → image
-  std::vector<StepRecord> steps;          // Lock, Backup, Verify, Unlock
+  std::vector<StepRecord> steps;                            // Lock, Backup, Verify, Unlock
   std::string message;
   std::vector<kube::Condition> conditions;
 };

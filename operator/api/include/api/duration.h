@@ -8,8 +8,8 @@
 
 namespace rollback::api {
 
-// Whole seconds, rounded down. BadInput for anything else than numbers with units ms, s, m, h, for negative ones and for more
-// than 100 years.
+// Whole seconds, rounded down. BadInput for anything else than numbers with units ms, s, m, h, for negative ones and
+// for more than 100 years.
 Result<std::chrono::seconds> parseDuration(std::string_view text);
 
 }  // namespace rollback::api

@@ -95,12 +95,12 @@ struct RunningVersion {
 
 // A database kept closed for undo. Framework.status owns these; Cleanup works from here.
 struct KeptCopy {
-  std::string store, name;          // database name
+  std::string store, name;  // database name
   std::uint32_t oid = 0;
-  std::string kind;                 // prev | reverted
-  std::string of;                   // uid of the rollback
+  std::string kind;  // prev | reverted
+  std::string of;    // uid of the rollback
   std::string ofName;
-  std::string until;                // RFC 3339; not dropped before
+  std::string until;  // RFC 3339; not dropped before
   std::string writtenFrom, writtenTo;
 };
 

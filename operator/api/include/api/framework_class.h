@@ -13,7 +13,7 @@
 namespace rollback::api {
 
 struct HttpProbe {
-  int port = 0;               // of the pod; through the component's Service when it has one
+  int port = 0;  // of the pod; through the component's Service when it has one
   std::string path = "/";
   std::vector<int> status{};  // accepted statuses; empty: 200-399
 };
@@ -33,7 +33,7 @@ struct Component {
 
 struct DataCheck {
   std::string name;
-  std::string query;             // one row, one column
+  std::string query;  // one row, one column
   std::optional<std::int64_t> min;
 };
 
@@ -41,7 +41,7 @@ struct StoreClass {
   std::string name;
   std::string driver = "postgres";
   bool optional = false;
-  std::string schemaQuery;       // spec.stores[].schema.query: its rows, as a set, are the schema level
+  std::string schemaQuery;  // spec.stores[].schema.query: its rows, as a set, are the schema level
   std::vector<DataCheck> checks;
 };
 

@@ -29,15 +29,28 @@ struct FrameworkRollbackSpec {
   std::string mode = "Execute";    // Execute | Plan
   int soakSeconds = 0;             // spec.verification.soakSeconds
   std::string keepPreviousFor = "24h";
-  std::string validUntil;          // RFC 3339
-  int timeoutSeconds = 3600;       // Lock to Verify; Revert has as long again
-  bool acceptUnknownSpace = false; // spec.accept.unknownSpace: stage although the server's free space is unknown
-  bool acceptUnknownKeys = false;  // spec.accept.unknownKeys
+  std::string validUntil;           // RFC 3339
+  int timeoutSeconds = 3600;        // Lock to Verify; Revert has as long again
+  bool acceptUnknownSpace = false;  // spec.accept.unknownSpace: stage although the server's free space is unknown
+  bool acceptUnknownKeys = false;   // spec.accept.unknownKeys
   bool suspend = false;
   bool abort = false;
 };
 
-enum class Phase { Pending, Planning, Planned, Preparing, Switching, Verifying, Succeeded, Reverting, Reverted, Failed, Aborted, Skipped };
+enum class Phase {
+  Pending,
+  Planning,
+  Planned,
+  Preparing,
+  Switching,
+  Verifying,
+  Succeeded,
+  Reverting,
+  Reverted,
+  Failed,
+  Aborted,
+  Skipped
+};
 const char* toString(Phase phase);
 std::optional<Phase> parsePhase(std::string_view text);
 bool isEnding(Phase phase);
@@ -64,8 +77,8 @@ struct RollbackPlan {
   std::vector<std::pair<std::string, std::string>> images;  // component → target image
   std::vector<PlannedStore> stores;
   std::vector<std::string> steps;
-  std::string dataLoss;        // what will be lost, in words
-  std::string frozenClass;     // JSON of the class spec this rollback works with
+  std::string dataLoss;     // what will be lost, in words
+  std::string frozenClass;  // JSON of the class spec this rollback works with
 };
 
 struct Downtime {

@@ -13,7 +13,8 @@ struct StepProgress {
 };
 
 struct StepRecord {
-  std::string name;   // Plan, Lock, VerifyBackup, Stage, StartTarget, ArmSwitch, Quiesce, SetImage, Switch, Resume, Verify, Close, Revert…
+  std::string name;   // Plan, Lock, VerifyBackup, Stage, StartTarget, ArmSwitch, Quiesce, SetImage, Switch, Resume,
+                      // Verify, Close, Revert…
   std::string store;  // empty: the whole framework
   std::string state;  // Pending, Running, Succeeded, Failed
   int attempt = 0;
