@@ -112,7 +112,7 @@ def shop(lab):
         new_pods = [p for p in acknowledged.by_pod if p not in old_pods]
         after = set(acknowledged.ids(*new_pods))
         claim(f"all {len(after)} orders acknowledged since are in the live one", bool(after) and after <= live)
-        unfinished = [j["metadata"]["name"] for j in lab.get("jobs", "-n", NAMESPACE)["items"] if not j["status"].get("completionTime") and not any(
+        unfinished = [j["metadata"]["name"] for j in lab.items("jobs", "-n", NAMESPACE) if not j["status"].get("completionTime") and not any(
             c["type"] in ("Complete", "Failed") for c in j["status"].get("conditions", []))]
         claim("no Job and no lock is left behind", not unfinished and not lab.get("framework", "shop", "-n", NAMESPACE)["status"].get("activeRollback"), " ".join(unfinished))
     return down

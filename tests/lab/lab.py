@@ -62,6 +62,10 @@ class Lab:
         text = self.kubectl("get", *argv, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text.strip() else None
 
+    def items(self, *argv):
+        """The items of a list, none if there are none."""
+        return (self.get(*argv) or {"items": []})["items"]
+
     def apply(self, *paths):
         for path in paths:
             self.kubectl("apply", "-f", path)
@@ -103,8 +107,10 @@ class Lab:
     def framework_runs(self, version, namespace=NAMESPACE, timeout=90):
         def seen():
             status = (self.get("framework", "shop", "-n", namespace) or {}).get("status", {})
-            return status.get("running", {}).get("version") == version and not status.get("activeRollback")
-        self.wait_for(f"Framework shop to record {version}", seen, timeout)
+            running = status.get("running", {})
+            known = [s for s in running.get("schemas", []) if s["schema"].get("digest")]
+            return running.get("version") == version and known and not status.get("activeRollback")
+        self.wait_for(f"Framework shop to record {version} and its schema", seen, timeout)
 
     def rollback(self, name, namespace=NAMESPACE):
         return self.get("frameworkrollback", name, "-n", namespace)

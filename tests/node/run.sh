@@ -8,5 +8,4 @@ cd "$root"
 tests/cluster/binaries/build.sh node >/dev/null
 mkdir -p build
 tests/images.sh operator mover postgres demo-app >build/node-images.log 2>&1 || { tail -20 build/node-images.log; echo "node: building the images failed; the log is build/node-images.log"; exit 1; }
-cd tests
-exec python3 -B -m unittest -v ${@/#/node.test_rollback.} $([ $# -gt 0 ] || echo node.test_rollback)
+PYTHONPATH=tests exec python3 -B tests/node/test_rollback.py "$@"

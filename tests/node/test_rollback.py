@@ -91,7 +91,7 @@ class Shop:
         return fetch(self.url + "/healthz")[0] == 200
 
     def jobs_unfinished(self):
-        return [j["metadata"]["name"] for j in LAB.get("jobs", "-n", self.namespace)["items"]
+        return [j["metadata"]["name"] for j in LAB.items("jobs", "-n", self.namespace)
                 if not any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in j["status"].get("conditions", []))]
 
     def lock(self):
@@ -105,7 +105,7 @@ class ShopTest(unittest.TestCase):
     maxDiff = None
 
     def shop(self, **options):
-        shop = Shop(self.id().rsplit(".", 1)[1].replace("test_", "").replace("_", "-")[:40], **options)
+        shop = Shop(self.id().rsplit(".", 1)[1].replace("test_", "").replace("_", "-")[:40].strip("-"), **options)
         self.addCleanup(shop.close)
         return shop
 
@@ -214,7 +214,7 @@ class RollbackTest(ShopTest):
         shop = self.shop()
         shop.upgraded()
         shop.rollback()
-        LAB.wait_for("the application to be stopped", lambda: (LAB.rollback("back", shop.namespace)["status"].get("step") in ("Quiesce", "Switch", "Resume")), 120, 0.02)
+        LAB.wait_for("the application to be stopped", lambda: LAB.rollback("back", shop.namespace).get("status", {}).get("step") in ("Quiesce", "Switch", "Resume"), 120, 0.02)
         LAB.kubectl("delete", "frameworkrollback", "back", "-n", shop.namespace, "--timeout=180s")
         self.assertIsNone(LAB.rollback("back", shop.namespace))
         self.assertIsNone(shop.lock())
@@ -230,7 +230,7 @@ class RollbackTest(ShopTest):
             status = LAB.rollback("back", shop.namespace).get("status", {})
             return "has not opted in" in status.get("message", "") and "kubectl create rolebinding" in status["message"]
         LAB.wait_for("a condition that names the command", refused, 60)
-        self.assertEqual(LAB.get("jobs", "-n", shop.namespace)["items"], [])
+        self.assertEqual(LAB.items("jobs", "-n", shop.namespace), [])
         self.assertTrue(shop.serves())
 
     def test_every_job_is_argv_only_without_token_and_with_limits(self):
@@ -241,7 +241,7 @@ class RollbackTest(ShopTest):
 
         def collect():
             while not stop.is_set():
-                for job in (LAB.get("jobs", "-n", shop.namespace) or {"items": []})["items"]:
+                for job in LAB.items("jobs", "-n", shop.namespace):
                     seen[job["metadata"]["name"]] = job
                 time.sleep(0.1)
         collector = threading.Thread(target=collect)
@@ -284,7 +284,7 @@ class CrashTest(ShopTest):
         shop.upgraded()
         LAB.kubectl("scale", "deployment/rollback-operator", "--replicas=0", "-n", "rollback-system")
         self.addCleanup(LAB.kubectl, "scale", "deployment/rollback-operator", "--replicas=1", "-n", "rollback-system")
-        LAB.wait_for("the operator's pod to go", lambda: not LAB.get("pods", "-n", "rollback-system")["items"], 60)
+        LAB.wait_for("the operator's pod to go", lambda: not LAB.items("pods", "-n", "rollback-system"), 60)
         with open(ROOT / f"build/operator-{step}.log", "w", encoding="utf-8") as log:
             process = self.operator(log)
             try:
@@ -304,7 +304,7 @@ class CrashTest(ShopTest):
                 process.wait(30)
         self.tidy(shop, [status["previous"][0]["name"]])
         self.assertEqual(shop.version(), "1.0.0")
-        stages = [j for j in LAB.get("jobs", "-n", shop.namespace, "-l", "rollback.pa-ecosystem.io/step=stage")["items"]]
+        stages = LAB.items("jobs", "-n", shop.namespace, "-l", "rollback.pa-ecosystem.io/step=stage")
         self.assertEqual(len(stages), 1, "a second restore")
 
     def test_killed_in_the_middle_of_stage(self):
@@ -317,5 +317,21 @@ class CrashTest(ShopTest):
         self.killed_at("Resume")
 
 
+class Telling(unittest.TextTestResult):
+    """Tells a failure when it happens, not minutes later."""
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.stream.writeln(self.errors[-1][1])
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.stream.writeln(self.failures[-1][1])
+
+    def printErrors(self):
+        for test, _ in self.errors + self.failures:
+            self.stream.writeln(f"failed: {test.id()}")
+
+
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2, warnings="ignore", testRunner=unittest.TextTestRunner(resultclass=Telling, verbosity=2))
