@@ -121,8 +121,17 @@ def with_token(namespace, account):
     return Server(config["server"], {"Authorization": "Bearer " + token}, context)
 
 
+def existing():
+    """Whether the cluster is somebody's, and must look afterwards as it did before, but for our installation."""
+    return os.environ.get("USE_EXISTING_CLUSTER", "").lower() in ("true", "1")
+
+
 def namespace(name):
-    """Makes a namespace, and waits until objects can be made in it."""
+    """Makes a namespace, and waits until objects can be made in it. Its name begins with api-test-; on an existing cluster it is
+    deleted in the end."""
+    assert name.startswith("api-test-"), name
+    if existing():
+        atexit.register(lambda: subprocess.run([os.environ["KUBECTL"], "delete", "namespace", name, "--wait=false"], stdout=subprocess.DEVNULL, timeout=60))
     status, answer = admin().post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     if status not in (201, 409):
         raise AssertionError(answer)
@@ -149,7 +158,7 @@ def install():
     kubectl("apply", "-k", str(ROOT / "manifests/default"))
     kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", *(f"{p}.{GROUP}" for p in PLURALS.values()))
     kubectl("apply", "-k", str(ROOT / "manifests/classes"))
-    name = namespace("rollback-in-force")
+    name = namespace("api-test-in-force")
     runner = f"system:serviceaccount:{name}:rollback-runner"
     kubectl("create", "rolebinding", "rollback-runner", "--clusterrole=rollback-runner", f"--serviceaccount={name}:rollback-runner", "-n", name)
 

@@ -6,7 +6,7 @@ import unittest
 import cluster
 from cluster import GROUP, PLURALS, admin, documents, kubectl, path_of
 
-SPACE = "definitions"
+SPACE = "api-test-definitions"
 SHORT = {"frameworkclasses": "fwc", "frameworks": "fwk", "backuprepositories": "fbr", "frameworkbackups": "fbk", "frameworkrollbacks": "frb"}
 COLUMNS = {
     "fwc": ("NAME COMPONENT STORE DRIVER AGE", ""),
@@ -94,7 +94,6 @@ class Names(unittest.TestCase):
             self.assertEqual("status" in subresources, plural != "frameworkclasses")
 
     def test_columns(self):
-        cluster.kubectl("apply", "-f", str(cluster.FIXTURES / "good" / "classes.yaml"))
         for path in sorted((cluster.FIXTURES / "good").glob("*.yaml")):
             for text, marks, kind, name in documents(path):
                 if "update" not in marks:
@@ -102,6 +101,21 @@ class Names(unittest.TestCase):
         for short, (normal, wide) in COLUMNS.items():
             self.assertEqual(kubectl("get", short, "-n", SPACE).splitlines()[0].split(), normal.split())
             self.assertEqual(kubectl("get", short, "-n", SPACE, "-o", "wide").splitlines()[0].split(), (normal + " " + wide).split())
+
+    def test_columns_show_what_happened(self):
+        body = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkRollback", "metadata": {"name": "shown"},
+                "spec": {"frameworkRef": {"name": "shop"}, "to": {"version": "1.0.0"}}}
+        status, made = admin().post(path_of("FrameworkRollback", SPACE), body)
+        self.assertEqual(status, 201, made)
+        made["status"] = {
+            "phase": "Verifying", "step": "Verify", "progress": "7/8", "from": {"version": "2.0.0"}, "to": {"version": "1.0.0"}, "message": "soaking",
+            "downtime": {"startedAt": "2026-11-24T00:00:00Z", "milliseconds": 2345}, "plan": {"backup": {"path": "shop/shop-backup-1"}},
+            "conditions": [{"type": "Ready", "status": "Unknown", "reason": "Verify", "message": "", "lastTransitionTime": "2026-11-24T00:00:00Z"}]}
+        status, answer = admin().send("PUT", path_of("FrameworkRollback", SPACE, "shown") + "/status", made)
+        self.assertEqual(status, 200, answer)
+        row = kubectl("get", "frb", "shown", "-n", SPACE, "-o", "wide", "--no-headers").split()
+        self.assertEqual(row[:8], ["shown", "shop", "2.0.0", "1.0.0", "Verifying", "Verify", "7/8", "2345"])
+        self.assertEqual(row[9:], ["Unknown", "shop/shop-backup-1", "soaking"])
 
     def test_the_category_lists_every_kind_of_a_namespace(self):
         self.test_columns()
@@ -123,10 +137,10 @@ class Rules(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.space = cluster.namespace("rules")
-        for kind, plural in PLURALS.items():                         # what an earlier run on an existing cluster left
-            for name in ("fixture", "fixture-least") if kind == "FrameworkClass" else ():
-                admin().send("DELETE", path_of(kind, "", name))
+        cls.space = cluster.namespace("api-test-rules")
+        for name in ("fixture", "fixture-least"):                    # of the cluster: what another test made, or an earlier run
+            admin().send("DELETE", path_of("FrameworkClass", "", name))
+            cls.addClassCleanup(admin().send, "DELETE", path_of("FrameworkClass", "", name))
         for path in sorted((cluster.FIXTURES / "good").glob("*.yaml")):
             for text, marks, kind, name in documents(path):
                 if "update" in marks:
@@ -185,7 +199,7 @@ class Rules(unittest.TestCase):
 
 class Defaults(unittest.TestCase):
     def test_defaults_are_those_of_the_code(self):
-        space = cluster.namespace("defaults")
+        space = cluster.namespace("api-test-defaults")
 
         def made(kind, spec):
             status, answer = admin().post(path_of(kind, space) + "?dryRun=All", {

@@ -5,7 +5,7 @@ import unittest
 import cluster
 from cluster import GROUP, admin, eventually, kubectl, path_of
 
-SPACE = "policies"
+SPACE = "api-test-policies"
 RUNNER = f"system:serviceaccount:{SPACE}:rollback-runner"
 LABELS = {"app.kubernetes.io/managed-by": "framework-rollback-operator", f"{GROUP}/owner-uid": "8c3f"}
 SECURITY = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
@@ -111,7 +111,12 @@ class Jobs(unittest.TestCase):
     def test_of_jobs_the_runner_touches_its_own_only(self):
         mine, foreign = job(), job()
         mine["metadata"]["name"] = "frb-8c3f-mine-1"
-        foreign["metadata"].update(name="foreign", labels={"app": "theirs"})
+        status, owner = admin().post(path_of("FrameworkRollback", SPACE), {
+            "apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkRollback", "metadata": {"name": "owner"}, "spec": {"frameworkRef": {"name": "f"}, "to": {"version": "1"}}})
+        self.assertEqual(status, 201, owner)
+        mine["metadata"]["ownerReferences"][0]["uid"] = owner["metadata"]["uid"]     # a Job whose owner is gone is collected as garbage
+        mine["metadata"]["labels"][f"{GROUP}/owner-uid"] = owner["metadata"]["uid"]
+        foreign["metadata"] = {"name": "foreign", "labels": {"app": "theirs"}}
         self.assertEqual(admin().post(self.path, mine, user=RUNNER)[0], 201)
         self.assertEqual(admin().post(self.path, foreign)[0], 201)
         go = {"spec": {"suspend": False}}

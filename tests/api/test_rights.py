@@ -6,7 +6,7 @@ import cluster
 from cluster import GROUP, ROOT, admin, eventually, kubectl
 
 OPERATOR = "system:serviceaccount:rollback-system:rollback-operator"
-IN, OUT = "rights-in", "rights-out"
+IN, OUT = "api-test-in", "api-test-out"
 KINDS = ["frameworks", "backuprepositories", "frameworkbackups", "frameworkrollbacks"]
 
 # (verbs, resources): what the operator may do anywhere as itself.
@@ -133,7 +133,7 @@ class Rules(unittest.TestCase):
 
 class OptIn(unittest.TestCase):
     def test_a_namespaces_admin_may_let_the_operator_in_and_an_editor_may_not(self):
-        space = cluster.namespace("rights-opt-in")
+        space = cluster.namespace("api-test-opt-in")
         for role in ("admin", "edit"):
             kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}-of-it", "-n", space)
         binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "rollback-runner"},
