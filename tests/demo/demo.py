@@ -43,7 +43,7 @@ def follow(lab, name):
             return lab.rollback(name)
         if time.monotonic() - BEGAN > 1500:
             raise LabError("the rollback did not end in time\n" + lab.story())
-        time.sleep(0.1)
+        time.sleep(0.25)
 
 
 def shop(lab):

@@ -73,7 +73,7 @@ class Lab:
     def apply_text(self, text: str):
         self.kubectl("apply", "-f", "-", input=text)
 
-    def wait_for(self, what, condition, timeout=120.0, every=0.2):
+    def wait_for(self, what, condition, timeout=120.0, every=0.5):
         """Calls `condition` until it gives something true, and returns that."""
         end = time.monotonic() + timeout
         while True:
@@ -224,7 +224,7 @@ class Acknowledged:
                     self.by_pod[pod] = []
                     self._followers[pod] = threading.Thread(target=self._follow, args=(pod,), daemon=True)
                     self._followers[pod].start()
-            self._stop.wait(0.2)
+            self._stop.wait(0.5)
 
     def _follow(self, pod):
         process = subprocess.Popen([self.lab.env["KUBECTL"], "logs", "-f", pod, "-n", self.namespace], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,

@@ -214,7 +214,7 @@ class RollbackTest(ShopTest):
         shop = self.shop()
         shop.upgraded()
         shop.rollback()
-        LAB.wait_for("the application to be stopped", lambda: LAB.rollback("back", shop.namespace).get("status", {}).get("step") in ("Quiesce", "Switch", "Resume"), 120, 0.02)
+        LAB.wait_for("the application to be stopped", lambda: LAB.rollback("back", shop.namespace).get("status", {}).get("step") in ("Quiesce", "Switch", "Resume"), 180, 0.2)
         LAB.kubectl("delete", "frameworkrollback", "back", "-n", shop.namespace, "--timeout=180s")
         self.assertIsNone(LAB.rollback("back", shop.namespace))
         self.assertIsNone(shop.lock())
@@ -243,7 +243,7 @@ class RollbackTest(ShopTest):
             while not stop.is_set():
                 for job in LAB.items("jobs", "-n", shop.namespace):
                     seen[job["metadata"]["name"]] = job
-                time.sleep(0.1)
+                time.sleep(0.5)
         collector = threading.Thread(target=collect)
         collector.start()
         shop.rollback()
@@ -293,7 +293,7 @@ class CrashTest(ShopTest):
                 def reached():
                     record = [s for s in LAB.rollback("back", shop.namespace).get("status", {}).get("steps", []) if s["name"] == step]
                     return record and record[0].get("state") == "Running"
-                LAB.wait_for(f"step {step}", reached, 120, 0.02)
+                LAB.wait_for(f"step {step}", reached, 180, 0.2)
                 process.kill()
                 process.wait()
                 time.sleep(1)
