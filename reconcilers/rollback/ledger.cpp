@@ -8,27 +8,28 @@
 namespace rollback::reconcilers {
 
 std::string ledgerName(const api::FrameworkRollback& rollback) {
-  return "frb-ledger-" + sha256Hex(rollback.spec.frameworkName + "\n" + rollback.meta.name + "\n" + rollback.specDigest).substr(0, 16);
+  return "frb-ledger-" +
+         sha256Hex(rollback.spec.frameworkName + "\n" + rollback.meta.name + "\n" + rollback.specDigest).substr(0, 16);
 }
 
 kube::Request createLedger(const api::FrameworkRollback& rollback, const std::string& at) {
-  const nlohmann::json body = {
-      {"apiVersion", "v1"},
-      {"kind", "ConfigMap"},
-      {"metadata",
-       {{"name", ledgerName(rollback)},
-        {"namespace", rollback.meta.namespace_},
-        {"labels",
-         {{api::kLabelManagedBy, api::kFieldManager}, {api::kLabelFramework, rollback.spec.frameworkName}, {api::kLabelOwnerKind, "Ledger"}}}}},
-      {"immutable", true},
-      {"data",
-       {{"framework", rollback.spec.frameworkName},
-        {"rollback", rollback.meta.name},
-        {"uid", rollback.meta.uid},
-        {"specDigest", rollback.specDigest},
-        {"at", at}}}};
+  const nlohmann::json body = {{"apiVersion", "v1"},
+                               {"kind", "ConfigMap"},
+                               {"metadata",
+                                {{"name", ledgerName(rollback)},
+                                 {"namespace", rollback.meta.namespace_},
+                                 {"labels",
+                                  {{api::kLabelManagedBy, api::kFieldManager},
+                                   {api::kLabelFramework, rollback.spec.frameworkName},
+                                   {api::kLabelOwnerKind, "Ledger"}}}}},
+                               {"immutable", true},
+                               {"data",
+                                {{"framework", rollback.spec.frameworkName},
+                                 {"rollback", rollback.meta.name},
+                                 {"uid", rollback.meta.uid},
+                                 {"specDigest", rollback.specDigest},
+                                 {"at", at}}}};
   auto request = kube::create(kube::resources::kConfigMaps, rollback.meta.namespace_, body.dump());
-  request.name = ledgerName(rollback);
   request.asServiceAccount = api::kRunner;
   return request;
 }

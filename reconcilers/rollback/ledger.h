@@ -1,5 +1,5 @@
-// The ledger makes a rollback run once: one immutable ConfigMap per executed rollback, created before its first effect and owned
-// by nobody, so it outlives the rollback, and the Framework.
+// The ledger makes a rollback run once: one immutable ConfigMap per executed rollback, created before its first effect
+// and owned by nobody, so it outlives the rollback, and the Framework.
 #pragma once
 
 #include <string>

@@ -7,7 +7,8 @@ namespace {
 
 using api::Phase;
 
-void condition(StepContext& context, const std::string& type, const std::string& status, const std::string& reason, const std::string& message) {
+void condition(StepContext& context, const std::string& type, const std::string& status, const std::string& reason,
+               const std::string& message) {
   kube::Condition next;
   next.type = type;
   next.status = status;
@@ -27,14 +28,15 @@ std::string progressText(StepContext& context, const std::string& step) {
   std::string text = std::to_string(at - steps.begin()) + "/" + std::to_string(steps.size());
   for (const auto& record : status.steps)
     if (record.name == step && record.state == "Running" && record.progress && record.progress->total > 0)
-      text += " (" + std::to_string(std::min<std::int64_t>(100, record.progress->done * 100 / record.progress->total)) + "%)";
+      text += " (" + std::to_string(std::min<std::int64_t>(100, record.progress->done * 100 / record.progress->total)) +
+              "%)";
   return text;
 }
 
 }  // namespace
 
-void publishCondition(StepContext& context, const std::string& type, const std::string& status, const std::string& reason,
-                      const std::string& message) {
+void publishCondition(StepContext& context, const std::string& type, const std::string& status,
+                      const std::string& reason, const std::string& message) {
   condition(context, type, status, reason, message);
 }
 
@@ -46,8 +48,10 @@ void publishProgress(StepContext& context, Phase phase, const std::string& step,
   status.progress = progressText(context, step);
   status.observedGeneration = context.draft.meta.generation;
   if (status.startedAt.empty()) status.startedAt = context.nowText();
-  if (phase != Phase::Reverting) status.message = waiting;
-  else if (status.message.find(" · ") == std::string::npos) status.message = waiting;
+  if (phase != Phase::Reverting)
+    status.message = waiting;
+  else if (status.message.find(" · ") == std::string::npos)
+    status.message = waiting;
   const std::string why = waiting.empty() ? "step " + step : waiting;
   condition(context, "Ready", "Unknown", step, why);
   condition(context, "Reconciling", "True", step, why);
@@ -56,8 +60,10 @@ void publishProgress(StepContext& context, Phase phase, const std::string& step,
   condition(context, "Completed", "False", step, "");
   const auto done = [&](const char* type, const char* recordName) {
     const auto* record = context.findRecord(recordName);
-    if (record && record->state == "Succeeded") condition(context, type, "True", recordName, "");
-    else if (record && record->state == "Failed") condition(context, type, "False", record->token.empty() ? "Failed" : record->token, record->message);
+    if (record && record->state == "Succeeded")
+      condition(context, type, "True", recordName, "");
+    else if (record && record->state == "Failed")
+      condition(context, type, "False", record->token.empty() ? "Failed" : record->token, record->message);
   };
   done("Planned", "Plan");
   done("BackupVerified", "VerifyBackup");
@@ -74,12 +80,17 @@ void publishEnding(StepContext& context, Phase phase, const std::string& reason,
   status.observedGeneration = context.draft.meta.generation;
   if (status.startedAt.empty()) status.startedAt = context.nowText();
   status.completedAt = context.nowText();
-  if (phase == Phase::Succeeded && status.plan) status.progress = std::to_string(status.plan->steps.size()) + "/" + std::to_string(status.plan->steps.size());
+  if (phase == Phase::Succeeded && status.plan)
+    status.progress = std::to_string(status.plan->steps.size()) + "/" + std::to_string(status.plan->steps.size());
   const bool good = phase == Phase::Succeeded || phase == Phase::Skipped || phase == Phase::Planned;
   condition(context, "Ready", good ? "True" : "False", reason, message);
   condition(context, "Reconciling", "False", "Ended", "");
   condition(context, "Stalled", good ? "False" : "True", good ? "Ended" : reason, good ? "" : message);
-  condition(context, "Succeeded", phase == Phase::Succeeded ? "True" : phase == Phase::Planned ? "Unknown" : "False", reason, message);
+  condition(context, "Succeeded",
+            phase == Phase::Succeeded ? "True"
+            : phase == Phase::Planned ? "Unknown"
+                                      : "False",
+            reason, message);
   condition(context, "Completed", "True", reason, "");
 }
 

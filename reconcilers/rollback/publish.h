@@ -1,5 +1,5 @@
-// From the journal to what people and tools read: phase, conditions (kstatus: Ready, Reconciling, Stalled; kubectl wait:
-// Completed, Succeeded), printer columns. Derived anew at every write; nothing decides from them.
+// From the journal to what people and tools read: phase, conditions (kstatus: Ready, Reconciling, Stalled; kubectl
+// wait: Completed, Succeeded), printer columns. Derived anew at every write; nothing decides from them.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ void publishEnding(StepContext& context, api::Phase phase, const std::string& re
 // While it works: `phase` and `step` it is in, `waiting` what it waits for (may be empty).
 void publishProgress(StepContext& context, api::Phase phase, const std::string& step, const std::string& waiting);
 // A condition of the engine's own (Planned, BackupVerified, Staged, Switched, Verified, Suspended).
-void publishCondition(StepContext& context, const std::string& type, const std::string& status, const std::string& reason,
-                      const std::string& message);
+void publishCondition(StepContext& context, const std::string& type, const std::string& status,
+                      const std::string& reason, const std::string& message);
 
 }  // namespace rollback::reconcilers

@@ -59,8 +59,10 @@ kube::Request writeStatus(StepContext& context) {
 
 kube::Request patchFinalizers(const api::FrameworkRollback& rollback, const std::vector<std::string>& finalizers) {
   const nlohmann::json body = {
-      {"metadata", {{"uid", rollback.meta.uid}, {"resourceVersion", rollback.meta.resourceVersion}, {"finalizers", finalizers}}}};
-  return kube::patch(api::kFrameworkRollbacks, rollback.meta.namespace_, rollback.meta.name, kube::PatchType::Merge, body.dump());
+      {"metadata",
+       {{"uid", rollback.meta.uid}, {"resourceVersion", rollback.meta.resourceVersion}, {"finalizers", finalizers}}}};
+  return kube::patch(api::kFrameworkRollbacks, rollback.meta.namespace_, rollback.meta.name, kube::PatchType::Merge,
+                     body.dump());
 }
 
 bool hasFinalizer(const api::FrameworkRollback& rollback) {
@@ -89,16 +91,19 @@ Event eventOf(Phase phase, const StepContext& context) {
   Event event;
   event.action = "Rollback";
   event.reason = std::string("Rollback") + api::toString(phase);
-  event.note = context.draft.status.message.empty() ? "framework " + context.draft.spec.frameworkName + ": " + context.draft.status.step
-                                                    : context.draft.status.message;
-  if (phase == Phase::Failed || phase == Phase::Reverting || phase == Phase::Reverted || phase == Phase::Aborted) event.type = "Warning";
+  event.note = context.draft.status.message.empty()
+                   ? "framework " + context.draft.spec.frameworkName + ": " + context.draft.status.step
+                   : context.draft.status.message;
+  if (phase == Phase::Failed || phase == Phase::Reverting || phase == Phase::Reverted || phase == Phase::Aborted)
+    event.type = "Warning";
   return event;
 }
 
 // The status write, if the draft says anything new; its Event if the phase moved.
 Decision written(StepContext& context) {
   Decision decision;
-  if (api::encodeFrameworkRollbackStatus(context.draft) == api::encodeFrameworkRollbackStatus(context.in.rollback)) return decision;
+  if (api::encodeFrameworkRollbackStatus(context.draft) == api::encodeFrameworkRollbackStatus(context.in.rollback))
+    return decision;
   decision.requests.push_back(writeStatus(context));
   if (context.draft.status.phase && context.draft.status.phase != context.in.rollback.status.phase)
     decision.events.push_back(eventOf(*context.draft.status.phase, context));
@@ -130,7 +135,8 @@ std::optional<std::pair<std::string, std::string>> interruption(StepContext& con
   if (spec.abort) return std::pair("Aborted", "spec.abort was set");
   WallTime deadline{};
   if (parseTime(context.draft.status.deadline, deadline) && context.now() > deadline)
-    return std::pair("DeadlineExceeded", "spec.timeoutSeconds (" + std::to_string(spec.timeoutSeconds) + " s) have passed");
+    return std::pair("DeadlineExceeded",
+                     "spec.timeoutSeconds (" + std::to_string(spec.timeoutSeconds) + " s) have passed");
   if (step.phase != Phase::Planning && std::string(step.name) != "Lock" && !context.lock())
     return std::pair("LockLost", "the framework's lock was given to another");
   return std::nullopt;
@@ -140,7 +146,8 @@ std::string success(const StepContext& context) {
   const auto& status = context.draft.status;
   std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
   if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
-  for (const auto& previous : status.previous) text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
+  for (const auto& previous : status.previous)
+    text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
   for (const auto& store : status.plan->stores)
     if (store.action == "Keep") text += " · store " + store.name + " was left alone: " + store.reason;
   return text;
@@ -152,7 +159,8 @@ Decision endOfAbandon(StepContext& context) {
   for (const auto& record : context.draft.status.steps)
     if (record.name == "Discard" && !record.message.empty()) leftover = " · " + record.message;
   const std::string code = failed->token;
-  const std::string message = failed->name + " failed: " + failed->message + " · the application was not touched and serves as before · nothing more is done" +
+  const std::string message = failed->name + " failed: " + failed->message +
+                              " · the application was not touched and serves as before · nothing more is done" +
                               leftover + " · " + kubectlDescribe(context);
   if (code == "Aborted" || code == "Deleted") return ended(context, Phase::Aborted, code, message);
   return ended(context, Phase::Failed, "NothingTouched", message);
@@ -165,7 +173,8 @@ Decision endOfRevert(StepContext& context) {
   std::string message = failed->name + " failed: " + failed->message + " · the application is back as it was before" +
                         (healthy ? "" : ", but not ready: " + resumed->message);
   for (const auto& previous : context.draft.status.previous)
-    message += " · what was written meanwhile is kept, closed, in database " + previous.name + " until " + previous.until;
+    message +=
+        " · what was written meanwhile is kept, closed, in database " + previous.name + " until " + previous.until;
   message += " · nothing more is done · " + kubectlDescribe(context);
   context.status().applicationVersion = context.status().fromVersion;
   return ended(context, Phase::Reverted, failed->token.empty() ? "Failed" : failed->token, message);
@@ -190,7 +199,8 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
         }
         if (context.draft.spec.suspend && step.mayPause) {
           publishCondition(context, "Suspended", "True", "Suspended", "spec.suspend is true");
-          return waiting(context, context.draft.status.phase.value_or(Phase::Pending), step.name, "suspended before step " + std::string(step.name), kSlow);
+          return waiting(context, context.draft.status.phase.value_or(Phase::Pending), step.name,
+                         "suspended before step " + std::string(step.name), kSlow);
         }
         if (kube::findCondition(context.status().conditions, "Suspended"))
           publishCondition(context, "Suspended", "False", "Resumed", "");
@@ -222,10 +232,13 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
       if (result.phase == Phase::Skipped) return ended(context, Phase::Skipped, result.code, result.message);
       publishCondition(context, "Planned", "False", result.code, result.message);
       return ended(context, Phase::Failed, "NothingTouched",
-                   std::string(step.name) + " refused (" + result.code + "): " + result.message + " · the application was not touched and serves as before");
+                   std::string(step.name) + " refused (" + result.code + "): " + result.message +
+                       " · the application was not touched and serves as before");
     }
     switch (result.kind) {
-      case Kind::Record: publishProgress(context, step.phase, step.name, result.message); return written(context);
+      case Kind::Record:
+        publishProgress(context, step.phase, step.name, result.message);
+        return written(context);
       case Kind::Act: {
         Decision decision;
         decision.requests = std::move(result.requests);
@@ -233,7 +246,8 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
         decision.requeueAfter = Millis(1000);
         return decision;
       }
-      case Kind::Wait: return waiting(context, step.phase, step.name, result.message, result.recheck.value_or(Millis(5000)));
+      case Kind::Wait:
+        return waiting(context, step.phase, step.name, result.message, result.recheck.value_or(Millis(5000)));
       case Kind::Fail: {
         auto& record = context.record(step.name);
         record.state = "Failed";
@@ -244,14 +258,16 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
         return written(context);
       }
       case Kind::End:
-      case Kind::Done: break;
+      case Kind::Done:
+        break;
     }
     auto& record = context.record(step.name);
     record.state = "Succeeded";
     record.completedAt = context.nowText();
     if (forward && std::string(step.name) == "Plan" && context.draft.spec.mode == "Plan") {
       publishCondition(context, "Planned", "True", "Planned", "");
-      return ended(context, Phase::Planned, "Planned", "the plan is in status.plan; nothing was touched · " + context.draft.status.plan->dataLoss);
+      return ended(context, Phase::Planned, "Planned",
+                   "the plan is in status.plan; nothing was touched · " + context.draft.status.plan->dataLoss);
     }
   }
   return std::nullopt;
@@ -266,10 +282,12 @@ Decision goBack(StepContext& context) {
   auto& status = context.status();
   if (status.revertDeadline.empty()) {
     status.revertDeadline = formatTime(context.now() + std::chrono::seconds(context.draft.spec.timeoutSeconds));
-    publishProgress(context, Phase::Reverting, "StopJobs", failure(context)->name + std::string(" failed: ") + failure(context)->message);
+    publishProgress(context, Phase::Reverting, "StopJobs",
+                    failure(context)->name + std::string(" failed: ") + failure(context)->message);
     return written(context);
   }
-  // A backward step that failed is tried again until the revert has run out of time; then the lock stays, with both copies.
+  // A backward step that failed is tried again until the revert has run out of time; then the lock stays, with both
+  // copies.
   WallTime deadline{};
   const bool late = parseTime(status.revertDeadline, deadline) && context.now() > deadline;
   for (const auto& step : kRevert) {
@@ -278,9 +296,11 @@ Decision goBack(StepContext& context) {
     if (late)
       return ended(context, Phase::Failed, "RevertFailed",
                    std::string(step.name) + " failed: " + record.message +
-                       " · the application may be stopped; both copies of the data are kept and the framework stays locked · nothing more is done by itself · "
+                       " · the application may be stopped; both copies of the data are kept and the framework stays "
+                       "locked · nothing more is done by itself · "
                        "after putting it right: kubectl annotate framework " +
-                       context.draft.spec.frameworkName + " -n " + context.draft.meta.namespace_ + " " + api::kAnnotationUnlock + "=" + context.draft.meta.uid);
+                       context.draft.spec.frameworkName + " -n " + context.draft.meta.namespace_ + " " +
+                       api::kAnnotationUnlock + "=" + context.draft.meta.uid);
     WallTime since{};
     if (parseTime(record.completedAt, since) && context.now() - since < std::chrono::seconds(5))
       return waiting(context, Phase::Reverting, step.name, record.message, Millis(5000));
@@ -302,7 +322,8 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
   const auto& phase = rollback.status.phase;
   const bool locked = context.lock() != nullptr;
 
-  if (snapshot.ns.terminating && rollback.meta.deleting()) return hasFinalizer(rollback) ? removeFinalizer(rollback) : Decision{};
+  if (snapshot.ns.terminating && rollback.meta.deleting())
+    return hasFinalizer(rollback) ? removeFinalizer(rollback) : Decision{};
   if (phase && api::isEnding(*phase)) {
     // RevertFailed keeps the lock, and the finalizer with it, until it is unlocked by hand.
     if (hasFinalizer(rollback) && !locked) return removeFinalizer(rollback);
@@ -322,10 +343,13 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
     return waiting(context, *phase, context.draft.status.step, snapshot.ns.optIn.reason, kSlow);
   if (!snapshot.ns.framework) {
     WallTime created{};
-    if (!locked && parseTime(rollback.meta.creationTimestamp, created) && context.now() - created < std::chrono::seconds(30))
-      return waiting(context, *phase, "Pending", "Framework " + rollback.spec.frameworkName + " does not exist yet", Millis(2000));
+    if (!locked && parseTime(rollback.meta.creationTimestamp, created) &&
+        context.now() - created < std::chrono::seconds(30))
+      return waiting(context, *phase, "Pending", "Framework " + rollback.spec.frameworkName + " does not exist yet",
+                     Millis(2000));
     return ended(context, Phase::Failed, "NothingTouched",
-                 "Framework " + rollback.spec.frameworkName + " does not exist · nothing was touched · kubectl get frameworks -n " + rollback.meta.namespace_);
+                 "Framework " + rollback.spec.frameworkName +
+                     " does not exist · nothing was touched · kubectl get frameworks -n " + rollback.meta.namespace_);
   }
   if (!hasFinalizer(rollback) && !rollback.meta.deleting()) {
     Decision decision;

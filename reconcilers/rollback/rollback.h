@@ -1,9 +1,11 @@
-// The rollback engine: a FrameworkRollback's next move. The engine is the list of steps (steps.h); each step is one file with
-// one decision function; the journal in status.steps says where it stands, so any process at any time re-decides the same.
+// The rollback engine: a FrameworkRollback's next move. The engine is the list of steps (steps.h); each step is one
+// file with one decision function; the journal in status.steps says where it stands, so any process at any time
+// re-decides the same.
 //
 // forward   Plan Lock VerifyBackup Stage StartTarget ArmSwitch | Quiesce SetImage Switch Resume | Verify Close
 // abandon   (a step failed before Quiesce)  StopJobs Discard Unlock            → Failed/NothingTouched, Aborted
-// revert    (a step failed after Quiesce)   StopJobs RevertQuiesce SwitchBack RestoreImage RevertResume Discard RevertClose → Reverted
+// revert    (a step failed after Quiesce)   StopJobs RevertQuiesce SwitchBack RestoreImage RevertResume Discard
+// RevertClose → Reverted
 #pragma once
 
 #include "common/decision.h"

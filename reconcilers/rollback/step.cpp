@@ -6,7 +6,8 @@
 
 namespace rollback::reconcilers {
 
-StepContext::StepContext(const RollbackSnapshot& snapshot, const Settings& s) : in(snapshot), settings(s), draft(snapshot.rollback) {
+StepContext::StepContext(const RollbackSnapshot& snapshot, const Settings& s)
+    : in(snapshot), settings(s), draft(snapshot.rollback) {
   if (draft.status.plan && !draft.status.plan->frozenClass.empty()) {
     if (auto frozen = api::decodeFrameworkClassSpec(draft.status.plan->frozenClass)) classSpec_ = *frozen;
   } else if (in.ns.frameworkClass) {
@@ -48,8 +49,13 @@ std::optional<PostgresDriver> StepContext::driver(const std::string& name) const
     if (store.name != name || !store.postgres) continue;
     const api::StoreClass* described = findStoreClass(classSpec_, name);
     if (!described) return std::nullopt;
-    return PostgresDriver{JobOwner{"FrameworkRollback", draft.meta.name, draft.meta.uid, draft.meta.namespace_, draft.spec.frameworkName}, in.ns,
-                          framework().spec, classSpec_, store, *described};
+    return PostgresDriver{
+        JobOwner{"FrameworkRollback", draft.meta.name, draft.meta.uid, draft.meta.namespace_, draft.spec.frameworkName},
+        in.ns,
+        framework().spec,
+        classSpec_,
+        store,
+        *described};
   }
   return std::nullopt;
 }
@@ -62,8 +68,8 @@ const api::ActiveRollback* StepContext::lock() const {
 
 std::int64_t StepContext::jobDeadlineSeconds() const { return std::max(60, draft.spec.timeoutSeconds); }
 
-StepResult StepContext::runMoverJob(const std::string& recordName, const std::string& store, const std::string& step, int maxAttempts,
-                                    const std::function<JobSpec(const api::StepRecord&)>& spec,
+StepResult StepContext::runMoverJob(const std::string& recordName, const std::string& store, const std::string& step,
+                                    int maxAttempts, const std::function<JobSpec(const api::StepRecord&)>& spec,
                                     const std::function<StepResult(const Outcome&)>& finished) {
   api::StepRecord& line = record(recordName, store);
   JobRunInput input;
@@ -76,14 +82,20 @@ StepResult StepContext::runMoverJob(const std::string& recordName, const std::st
   input.name = [&](int attempt) { return jobName("frb", draft.meta.uid, step, store, attempt); };
   JobRun run = runJobToVerdict(line, input, settings);
   switch (run.state) {
-    case JobRun::State::Record: return StepResult::record();
-    case JobRun::State::Act: return StepResult::act(std::move(run.requests));
-    case JobRun::State::Wait: return StepResult::wait(run.message, run.recheck);
-    case JobRun::State::GaveUp: return StepResult::fail("JobFailed", run.message);
-    case JobRun::State::Done: break;
+    case JobRun::State::Record:
+      return StepResult::record();
+    case JobRun::State::Act:
+      return StepResult::act(std::move(run.requests));
+    case JobRun::State::Wait:
+      return StepResult::wait(run.message, run.recheck);
+    case JobRun::State::GaveUp:
+      return StepResult::fail("JobFailed", run.message);
+    case JobRun::State::Done:
+      break;
   }
   const Outcome& outcome = *run.outcome;
-  if (outcome.kind != Outcome::Kind::Succeeded) return StepResult::fail(outcome.code.empty() ? "JobFailed" : outcome.code, outcome.message);
+  if (outcome.kind != Outcome::Kind::Succeeded)
+    return StepResult::fail(outcome.code.empty() ? "JobFailed" : outcome.code, outcome.message);
   return finished(outcome);
 }
 

@@ -22,8 +22,8 @@ struct StepResult {
     Act,     // what the journal announced: send these
     Wait,    // nothing to do until something changes, or `recheck`
     Done,
-    Fail,    // this step cannot succeed: abandon or revert
-    End,     // the rollback ends here, with nothing touched: `phase` and `code`
+    Fail,  // this step cannot succeed: abandon or revert
+    End,   // the rollback ends here, with nothing touched: `phase` and `code`
   };
   Kind kind = Kind::Wait;
   std::vector<kube::Request> requests;
@@ -32,10 +32,16 @@ struct StepResult {
   api::Phase phase = api::Phase::Failed;
 
   static StepResult record() { return {Kind::Record, {}, {}, {}, {}, {}}; }
-  static StepResult act(std::vector<kube::Request> requests) { return {Kind::Act, std::move(requests), {}, {}, {}, {}}; }
-  static StepResult wait(std::string message, std::optional<Millis> recheck) { return {Kind::Wait, {}, {}, std::move(message), recheck, {}}; }
+  static StepResult act(std::vector<kube::Request> requests) {
+    return {Kind::Act, std::move(requests), {}, {}, {}, {}};
+  }
+  static StepResult wait(std::string message, std::optional<Millis> recheck) {
+    return {Kind::Wait, {}, {}, std::move(message), recheck, {}};
+  }
   static StepResult done() { return {Kind::Done, {}, {}, {}, {}, {}}; }
-  static StepResult fail(std::string code, std::string message) { return {Kind::Fail, {}, std::move(code), std::move(message), {}, {}}; }
+  static StepResult fail(std::string code, std::string message) {
+    return {Kind::Fail, {}, std::move(code), std::move(message), {}, {}};
+  }
   static StepResult end(api::Phase phase, std::string code, std::string message) {
     return {Kind::End, {}, std::move(code), std::move(message), {}, phase};
   }
@@ -75,9 +81,10 @@ class StepContext {
   // Runs the Job of a record through runJob. `finished` sees the outcome of a Succeeded one.
   template <typename Finished>
   StepResult runMover(const std::string& recordName, const std::string& store, const std::string& step, int maxAttempts,
-                      const std::function<JobSpec(const PostgresDriver&, const api::StepRecord&)>& spec, const Finished& finished);
-  StepResult runMoverJob(const std::string& recordName, const std::string& store, const std::string& step, int maxAttempts,
-                         const std::function<JobSpec(const api::StepRecord&)>& spec,
+                      const std::function<JobSpec(const PostgresDriver&, const api::StepRecord&)>& spec,
+                      const Finished& finished);
+  StepResult runMoverJob(const std::string& recordName, const std::string& store, const std::string& step,
+                         int maxAttempts, const std::function<JobSpec(const api::StepRecord&)>& spec,
                          const std::function<StepResult(const Outcome&)>& finished);
 
  private:
@@ -86,12 +93,15 @@ class StepContext {
 };
 
 template <typename Finished>
-StepResult StepContext::runMover(const std::string& recordName, const std::string& store, const std::string& step, int maxAttempts,
+StepResult StepContext::runMover(const std::string& recordName, const std::string& store, const std::string& step,
+                                 int maxAttempts,
                                  const std::function<JobSpec(const PostgresDriver&, const api::StepRecord&)>& spec,
                                  const Finished& finished) {
   const auto postgres = driver(store);
-  if (!postgres) return StepResult::fail("StoreMissing", "store " + store + " is no longer declared by the Framework or its class");
-  return runMoverJob(recordName, store, step, maxAttempts, [&](const api::StepRecord& r) { return spec(*postgres, r); }, finished);
+  if (!postgres)
+    return StepResult::fail("StoreMissing", "store " + store + " is no longer declared by the Framework or its class");
+  return runMoverJob(
+      recordName, store, step, maxAttempts, [&](const api::StepRecord& r) { return spec(*postgres, r); }, finished);
 }
 
 }  // namespace rollback::reconcilers

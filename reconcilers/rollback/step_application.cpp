@@ -1,5 +1,5 @@
-// Quiesce, Resume and their backward twins: stopping, changing and starting the application. Every write is aimed and decided
-// from the workload as it is in this snapshot.
+// Quiesce, Resume and their backward twins: stopping, changing and starting the application. Every write is aimed and
+// decided from the workload as it is in this snapshot.
 #include <algorithm>
 
 #include "api/resources.h"
@@ -21,12 +21,13 @@ const api::ResumeComponent* resumeRecord(const StepContext& context, const std::
 }
 
 int livePods(const ComponentView& component) {
-  return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(), [](const kube::Pod& p) { return !p.ended(); }));
+  return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(),
+                                        [](const kube::Pod& p) { return !p.ended(); }));
 }
 
 int readyPods(const ComponentView& component) {
-  return static_cast<int>(
-      std::count_if(component.view->pods.begin(), component.view->pods.end(), [](const kube::Pod& p) { return p.ready && !p.meta.deleting(); }));
+  return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(),
+                                        [](const kube::Pod& p) { return p.ready && !p.meta.deleting(); }));
 }
 
 int startTimeoutSeconds(const ComponentView& component) {
@@ -42,9 +43,12 @@ std::string hopeless(const ComponentView& component) {
     if (pod.meta.deleting()) continue;
     for (const auto& status : pod.containers) {
       if (status.waitingReason == "CrashLoopBackOff" && status.restartCount >= 3)
-        return "container " + status.name + " of pod " + pod.meta.name + " keeps ending (" + std::to_string(status.restartCount) + " restarts)";
-      if (status.waitingReason == "ImagePullBackOff" || status.waitingReason == "ErrImageNeverPull" || status.waitingReason == "InvalidImageName")
-        return "the image of container " + status.name + " of pod " + pod.meta.name + " cannot be used: " + status.waitingReason;
+        return "container " + status.name + " of pod " + pod.meta.name + " keeps ending (" +
+               std::to_string(status.restartCount) + " restarts)";
+      if (status.waitingReason == "ImagePullBackOff" || status.waitingReason == "ErrImageNeverPull" ||
+          status.waitingReason == "InvalidImageName")
+        return "the image of container " + status.name + " of pod " + pod.meta.name +
+               " cannot be used: " + status.waitingReason;
     }
   }
   return {};
@@ -70,8 +74,11 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
     if (line.message == "scaling to 0") {
       // Announced; count what we send, so that somebody who scales it up again is met a bounded number of times.
       if (line.attempt >= kContested)
-        return StepResult::fail("ReplicasContested", contested + " is scaled up again each time it is scaled to 0; find who writes spec.replicas with: kubectl get " +
-                                                         contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
+        return StepResult::fail(
+            "ReplicasContested",
+            contested +
+                " is scaled up again each time it is scaled to 0; find who writes spec.replicas with: kubectl get " +
+                contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
       line.attempt += 1;
       line.message = "scaling to 0, write " + std::to_string(line.attempt);
       return StepResult::record();
@@ -96,26 +103,31 @@ StepResult quiesceStep(StepContext& context) {
     bool moved = false;
     for (auto& resume : framework.status.activeRollback->components)
       for (const auto& component : context.components())
-        if (component.component->name == resume.name && component.view->workload && component.view->workload->replicas != resume.replicas) {
+        if (component.component->name == resume.name && component.view->workload &&
+            component.view->workload->replicas != resume.replicas) {
           resume.replicas = component.view->workload->replicas;
           moved = true;
         }
     if (moved)
-      return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name, api::encodeFrameworkStatus(framework))});
+      return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
+                                                 api::encodeFrameworkStatus(framework))});
     status.downtime = api::Downtime{formatMicroTime(context.now()), "", 0};
     return StepResult::record();
   }
   return stopApplication(context, "Quiesce");
 }
 
-StepResult setImages(StepContext& context, const std::string& recordName, const std::vector<std::pair<std::string, std::string>>& images) {
+StepResult setImages(StepContext& context, const std::string& recordName,
+                     const std::vector<std::pair<std::string, std::string>>& images) {
   std::vector<kube::Request> requests;
   std::string contested;
   for (const auto& component : context.components()) {
-    const auto wanted = std::find_if(images.begin(), images.end(), [&](const auto& image) { return image.first == component.component->name; });
+    const auto wanted = std::find_if(images.begin(), images.end(),
+                                     [&](const auto& image) { return image.first == component.component->name; });
     if (wanted == images.end()) continue;
     if (!component.view->workload || !component.container())
-      return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name + " is gone; re-create it at 0 replicas");
+      return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name +
+                                                     " is gone; re-create it at 0 replicas");
     if (component.container()->image == wanted->second) continue;
     if (component.view->workload->replicas != 0)
       return StepResult::fail("NotQuiesced", component.key() + " was scaled up while it had to stay at 0");
@@ -129,8 +141,10 @@ StepResult setImages(StepContext& context, const std::string& recordName, const 
     return StepResult::act(std::move(requests));
   }
   if (line.attempt >= kContested)
-    return StepResult::fail("ImageContested", "the image of " + contested + " is set back each time it is changed; find who writes it with: kubectl get " +
-                                                  contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
+    return StepResult::fail("ImageContested",
+                            "the image of " + contested +
+                                " is set back each time it is changed; find who writes it with: kubectl get " +
+                                contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
   line.state = "Running";
   line.attempt += 1;
   line.message = "setting the image";
@@ -144,14 +158,18 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
     const auto* resume = resumeRecord(context, component.component->name);
     if (!resume || resume->replicas == 0) continue;
     if (!component.view->workload)
-      return StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume->image);
+      return StepResult::fail("WorkloadMissing",
+                              component.key() + " is gone: re-create it with image " + resume->image);
     allowed += startTimeoutSeconds(component);
-    if (component.view->workload->replicas == 0) return StepResult::act({scaleTo(*component.view->workload, resume->replicas)});
+    if (component.view->workload->replicas == 0)
+      return StepResult::act({scaleTo(*component.view->workload, resume->replicas)});
     if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
-    if (const auto why = hopeless(component); !why.empty()) return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
+    if (const auto why = hopeless(component); !why.empty())
+      return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
     WallTime since{};
     if (parseTime(context.record(recordName).startedAt, since) && context.now() - since > std::chrono::seconds(allowed))
-      return StepResult::fail("NotReady", component.key() + " did not become ready within " + std::to_string(allowed) + " s");
+      return StepResult::fail("NotReady",
+                              component.key() + " did not become ready within " + std::to_string(allowed) + " s");
     return StepResult::wait("waiting for " + component.key() + " to become ready", Millis(1000));
   }
   if (status.downtime && status.downtime->endedAt.empty()) {
@@ -167,7 +185,8 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
 StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume"); }
 
 StepResult revertQuiesceStep(StepContext& context) {
-  // Only what may run the target, or on switched data, has to stop; before that the application is simply started again.
+  // Only what may run the target, or on switched data, has to stop; before that the application is simply started
+  // again.
   if (!context.started("Switch")) return StepResult::done();
   bool untouched = true;
   for (const auto& component : context.components()) {
@@ -192,7 +211,8 @@ StepResult revertResumeStep(StepContext& context) {
   bool different = false;
   for (const auto& component : context.components())
     for (const auto& [name, image] : images)
-      different = different || (name == component.component->name && component.container() && component.container()->image != image);
+      different = different ||
+                  (name == component.component->name && component.container() && component.container()->image != image);
   if (different) {
     auto result = setImages(context, "RestoreImage", images);
     if (result.kind != StepResult::Kind::Done) return result;

@@ -14,7 +14,8 @@ std::string keptUntil(const StepContext& context) {
 
 StepResult allJobsEnded(const StepContext& context) {
   for (const auto& view : context.in.ns.jobs)
-    if (!view.podsGone()) return StepResult::wait("waiting for the pods of Job " + view.job.meta.name + " to end", Millis(1000));
+    if (!view.podsGone())
+      return StepResult::wait("waiting for the pods of Job " + view.job.meta.name + " to end", Millis(1000));
   for (const auto& pod : context.in.ns.orphans)
     if (!pod.ended()) return StepResult::wait("waiting for pod " + pod.meta.name + " to end", Millis(1000));
   return StepResult::done();
@@ -24,11 +25,14 @@ StepResult judge(StepContext& context, const api::PlannedStore& planned, const C
   for (const auto& health : result.health)
     if (!health.ok) return StepResult::fail("Unhealthy", "health check " + health.name + " failed: " + health.message);
   for (const auto& invariant : result.invariants)
-    if (!invariant.ok) return StepResult::fail("InvariantBroken", "check " + invariant.name + " of store " + planned.name + " answered " + invariant.value);
+    if (!invariant.ok)
+      return StepResult::fail("InvariantBroken",
+                              "check " + invariant.name + " of store " + planned.name + " answered " + invariant.value);
   const api::SchemaLevel& wanted = planned.targetSchema;
   if (wanted.known() && result.schema.known() && wanted.digest != result.schema.digest)
     return StepResult::fail("SchemaChanged", "the schema of store " + planned.name + " is not the target's any more: " +
-                                                 std::to_string(result.schema.count) + " entries, expected " + std::to_string(wanted.count));
+                                                 std::to_string(result.schema.count) + " entries, expected " +
+                                                 std::to_string(wanted.count));
   context.status().applicationHealthy = true;
   return StepResult::done();
 }
@@ -48,8 +52,9 @@ StepResult verifyStep(StepContext& context) {
   parseTime(context.record("Verify").startedAt, since);
   const auto soaked = context.now() - since;
   if (soaked < std::chrono::seconds(context.draft.spec.soakSeconds))
-    return StepResult::wait("soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),
-                            std::chrono::duration_cast<Millis>(std::chrono::seconds(context.draft.spec.soakSeconds) - soaked));
+    return StepResult::wait(
+        "soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),
+        std::chrono::duration_cast<Millis>(std::chrono::seconds(context.draft.spec.soakSeconds) - soaked));
   std::vector<StepResult> parts;
   for (const auto& planned : context.status().plan->stores) {
     const std::string store = planned.name;

@@ -1,5 +1,6 @@
-// Lock: the ledger entry first (a wish seen before is Skipped), then Framework.status.activeRollback by compare-and-swap, with all
-// that is needed to return the application to service. The plan is looked at again under the lock.
+// Lock: the ledger entry first (a wish seen before is Skipped), then Framework.status.activeRollback by
+// compare-and-swap, with all that is needed to return the application to service. The plan is looked at again under the
+// lock.
 #include "api/resources.h"
 #include "rollback/ledger.h"
 #include "rollback/plan.h"
@@ -37,14 +38,18 @@ StepResult lockStep(StepContext& context) {
   const auto& framework = context.framework();
   if (!context.lock()) {
     if (framework.status.activeRollback)
-      return StepResult::wait("waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end", Millis(5000));
+      return StepResult::wait(
+          "waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end",
+          Millis(5000));
     if (framework.status.activeBackup)
-      return StepResult::wait("waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
+      return StepResult::wait(
+          "waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
   }
   if (!context.in.ledger) return StepResult::act({createLedger(context.draft, context.nowText())});
   if (ledgerUid(*context.in.ledger) != context.draft.meta.uid)
     return StepResult::end(api::Phase::Skipped, "AlreadyExecuted",
-                           "this rollback (same name, same spec) was executed before, as ConfigMap " + context.in.ledger->meta.name +
+                           "this rollback (same name, same spec) was executed before, as ConfigMap " +
+                               context.in.ledger->meta.name +
                                " records; nothing was touched. To run it again, apply it under a new name");
   if (!context.lock()) {
     if (status.lockToken.empty()) {
@@ -53,7 +58,8 @@ StepResult lockStep(StepContext& context) {
     }
     api::Framework locked = framework;
     locked.status.activeRollback = newLock(context);
-    return StepResult::act({kube::updateStatus(api::kFrameworks, locked.meta.namespace_, locked.meta.name, api::encodeFrameworkStatus(locked))});
+    return StepResult::act({kube::updateStatus(api::kFrameworks, locked.meta.namespace_, locked.meta.name,
+                                               api::encodeFrameworkStatus(locked))});
   }
   if (planDigest(context) != status.plan->digest) {
     // Something the plan rests on moved between Plan and Lock: plan again, holding the lock.
@@ -84,7 +90,8 @@ StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& k
     changed = true;
   }
   if (!changed) return StepResult::done();
-  return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name, api::encodeFrameworkStatus(framework))});
+  return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
+                                             api::encodeFrameworkStatus(framework))});
 }
 
 }  // namespace rollback::reconcilers

@@ -1,6 +1,6 @@
-// Plan: resolves the target, looks inside the stores by read-only Jobs, decides which of them must go back, and refuses what
-// cannot work, with the reason and the next command, before anything is touched. Long for one file: it is the list of everything
-// that is checked, in the order a reader would ask.
+// Plan: resolves the target, looks inside the stores by read-only Jobs, decides which of them must go back, and refuses
+// what cannot work, with the reason and the next command, before anything is touched. Long for one file: it is the list
+// of everything that is checked, in the order a reader would ask.
 #include <algorithm>
 
 #include "api/duration.h"
@@ -20,9 +20,13 @@ bool inScope(const api::FrameworkRollbackSpec& spec, const char* what) {
   return std::find(spec.scope.begin(), spec.scope.end(), what) != spec.scope.end();
 }
 
-StepResult refuse(std::string code, std::string message) { return StepResult::end(Phase::Failed, std::move(code), std::move(message)); }
+StepResult refuse(std::string code, std::string message) {
+  return StepResult::end(Phase::Failed, std::move(code), std::move(message));
+}
 
-std::string kubectlGet(const StepContext& context, const std::string& what) { return "kubectl get " + what + " -n " + context.draft.meta.namespace_; }
+std::string kubectlGet(const StepContext& context, const std::string& what) {
+  return "kubectl get " + what + " -n " + context.draft.meta.namespace_;
+}
 
 // What objects alone can say: nothing here starts a Job.
 std::optional<StepResult> refuseByObjects(StepContext& context, const Target& target) {
@@ -31,52 +35,68 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
   for (const auto& component : context.components()) {
     const std::string what = "component " + component.component->name + " (" + component.key() + ")";
     if (!component.view->workload)
-      return refuse("WorkloadMissing", what + " does not exist; " + kubectlGet(context, component.component->workloadKind));
+      return refuse("WorkloadMissing",
+                    what + " does not exist; " + kubectlGet(context, component.component->workloadKind));
     if (!component.container())
-      return refuse("ContainerMissing", what + " has no container " +
-                                            (component.component->container.empty() ? "that is its only one: name it in the Framework's components[].container"
-                                                                                    : component.component->container));
-    if (component.view->workload->paused) return refuse("WorkloadPaused", what + " is paused; resume it with: kubectl rollout resume " + component.key());
+      return refuse("ContainerMissing",
+                    what + " has no container " +
+                        (component.component->container.empty()
+                             ? "that is its only one: name it in the Framework's components[].container"
+                             : component.component->container));
+    if (component.view->workload->paused)
+      return refuse("WorkloadPaused", what + " is paused; resume it with: kubectl rollout resume " + component.key());
     if (component.view->workload->whenScaled == "Delete")
-      return refuse("ClaimsVanish", what + " deletes its claims when it is scaled to 0; set persistentVolumeClaimRetentionPolicy.whenScaled: Retain");
+      return refuse("ClaimsVanish", what +
+                                        " deletes its claims when it is scaled to 0; set "
+                                        "persistentVolumeClaimRetentionPolicy.whenScaled: Retain");
   }
-  if (context.components().empty()) return refuse("NoComponents", "framework " + spec.frameworkName + " names no components");
+  if (context.components().empty())
+    return refuse("NoComponents", "framework " + spec.frameworkName + " names no components");
   for (const auto& component : context.classSpec().components) {
     if (component.optional) continue;
     const bool there = std::any_of(context.components().begin(), context.components().end(),
                                    [&](const ComponentView& view) { return view.component->name == component.name; });
     if (!there)
-      return refuse("ComponentMissing", "framework " + spec.frameworkName + " has no component " + component.name + ", which its class requires");
+      return refuse("ComponentMissing", "framework " + spec.frameworkName + " has no component " + component.name +
+                                            ", which its class requires");
   }
   for (const auto& store : context.framework().spec.stores) {
     const auto driver = context.driver(store.name);
-    if (!driver) return refuse("StoreUnknown", "store " + store.name + " is not described by class " + context.framework().spec.className);
+    if (!driver)
+      return refuse("StoreUnknown",
+                    "store " + store.name + " is not described by class " + context.framework().spec.className);
     if (driver->toolsImage().empty())
-      return refuse("ToolsMissing", "the image with pg_dump and pg_restore of store " + store.name +
-                                        " is not known: stores[].postgres.tools names no existing workload, container or image");
+      return refuse("ToolsMissing",
+                    "the image with pg_dump and pg_restore of store " + store.name +
+                        " is not known: stores[].postgres.tools names no existing workload, container or image");
     if (store.postgres->database == store.postgres->maintenanceDatabase || store.postgres->database == "postgres")
       return refuse("ReservedDatabase", "store " + store.name + " lives in database " + store.postgres->database +
                                             ", which is never renamed; move it to a database of its own");
   }
   for (const auto& [framework, store] : context.in.frameworkSharers)
-    return refuse("DatabaseShared", "Framework " + framework + " uses the database of store " + store + " too; one database belongs to one Framework");
+    return refuse("DatabaseShared", "Framework " + framework + " uses the database of store " + store +
+                                        " too; one database belongs to one Framework");
 
   // From and to.
   status.fromImages.clear();
-  for (const auto& component : context.components()) status.fromImages.emplace_back(component.component->name, component.container()->image);
+  for (const auto& component : context.components())
+    status.fromImages.emplace_back(component.component->name, component.container()->image);
   const auto& running = context.framework().status.running;
   status.fromVersion = versionOf(status.fromImages.front().second);
   if (status.fromVersion.empty() && running) status.fromVersion = running->version;
   if (!spec.fromVersion.empty() && spec.fromVersion != status.fromVersion)
-    return StepResult::end(Phase::Skipped, "PreconditionFailed", "spec.from.version is " + spec.fromVersion + ", but " +
-                                                                    (status.fromVersion.empty() ? "an unknown version" : status.fromVersion) +
-                                                                    " runs; nothing was touched");
+    return StepResult::end(Phase::Skipped, "PreconditionFailed",
+                           "spec.from.version is " + spec.fromVersion + ", but " +
+                               (status.fromVersion.empty() ? "an unknown version" : status.fromVersion) +
+                               " runs; nothing was touched");
   status.toVersion = target.version;
   if (target.backup && !context.in.ns.repository)
-    return refuse("RepositoryMissing", "BackupRepository " + context.framework().spec.repositoryName + " does not exist; " + kubectlGet(context, "backuprepositories"));
+    return refuse("RepositoryMissing", "BackupRepository " + context.framework().spec.repositoryName +
+                                           " does not exist; " + kubectlGet(context, "backuprepositories"));
   if (target.backup && !context.in.ns.repositoryClaimExists)
-    return refuse("RepositoryMissing", "claim " + context.in.ns.repository->spec.claimName + " of BackupRepository " + context.in.ns.repository->meta.name +
-                                           " does not exist; " + kubectlGet(context, "persistentvolumeclaims"));
+    return refuse("RepositoryMissing", "claim " + context.in.ns.repository->spec.claimName + " of BackupRepository " +
+                                           context.in.ns.repository->meta.name + " does not exist; " +
+                                           kubectlGet(context, "persistentvolumeclaims"));
   return std::nullopt;
 }
 
@@ -95,15 +115,16 @@ std::string mustRestore(const StepContext& context) {
   for (const auto& rule : context.classSpec().rules) {
     const auto& from = context.draft.status.fromVersion;
     const auto& to = context.draft.status.toVersion;
-    if (std::find(rule.scope.begin(), rule.scope.end(), "Databases") != rule.scope.end() && !from.empty() && !to.empty() &&
-        compareVersions(from, rule.crossing) >= 0 && compareVersions(to, rule.crossing) < 0)
+    if (std::find(rule.scope.begin(), rule.scope.end(), "Databases") != rule.scope.end() && !from.empty() &&
+        !to.empty() && compareVersions(from, rule.crossing) >= 0 && compareVersions(to, rule.crossing) < 0)
       return "the step crosses " + rule.crossing + ": " + rule.note;
   }
   return {};
 }
 
 // Restore or Keep, with the reason; or a refusal.
-std::optional<StepResult> decideStore(const StepContext& context, const Target& target, const Inspection& seen, api::PlannedStore& planned) {
+std::optional<StepResult> decideStore(const StepContext& context, const Target& target, const Inspection& seen,
+                                      api::PlannedStore& planned) {
   const auto& spec = context.draft.spec;
   planned.liveSchema = seen.liveSchema;
   if (!spec.scope.empty() && !inScope(spec, "Databases")) {
@@ -117,18 +138,22 @@ std::optional<StepResult> decideStore(const StepContext& context, const Target& 
     return std::nullopt;
   }
   if (!seen.liveSchema.known())
-    return refuse("SchemaUnknown", "the schema of store " + planned.name + " cannot be read (" + seen.liveSchema.unknownReason +
-                                       "), so it is not known whether version " + context.draft.status.toVersion +
-                                       " can work on it; say what to do with spec.scope: [Version] or [Version, Databases]");
+    return refuse("SchemaUnknown",
+                  "the schema of store " + planned.name + " cannot be read (" + seen.liveSchema.unknownReason +
+                      "), so it is not known whether version " + context.draft.status.toVersion +
+                      " can work on it; say what to do with spec.scope: [Version] or [Version, Databases]");
   const api::SchemaLevel* recorded = recordedSchema(target.history, planned.name);
-  if (recorded && recorded->digest == seen.liveSchema.digest && recorded->structureDigest == seen.liveSchema.structureDigest) {
+  if (recorded && recorded->digest == seen.liveSchema.digest &&
+      recorded->structureDigest == seen.liveSchema.structureDigest) {
     planned.action = "Keep";
     planned.targetSchema = *recorded;
-    planned.reason = "the schema is the one version " + target.version + " was healthy on (" + std::to_string(recorded->count) + " entries)";
+    planned.reason = "the schema is the one version " + target.version + " was healthy on (" +
+                     std::to_string(recorded->count) + " entries)";
     return std::nullopt;
   }
   if (seen.backup && seen.backup->found && seen.backup->schema.known()) {
-    if (seen.backup->schemaRelation == "Equal" && seen.backup->schema.structureDigest == seen.liveSchema.structureDigest) {
+    if (seen.backup->schemaRelation == "Equal" &&
+        seen.backup->schema.structureDigest == seen.liveSchema.structureDigest) {
       planned.action = "Keep";
       planned.targetSchema = seen.backup->schema;
       planned.reason = "the schema equals the backup's (" + std::to_string(seen.liveSchema.count) + " entries)";
@@ -138,56 +163,73 @@ std::optional<StepResult> decideStore(const StepContext& context, const Target& 
       planned.action = "Restore";
       planned.reason = seen.backup->missing.empty()
                            ? "the structure of the live schema is not the target's"
-                           : "the live schema has " + std::to_string(seen.backup->missing.size()) + " entries version " + context.draft.status.toVersion +
-                                 " never had, the first is " + seen.backup->missing.front();
+                           : "the live schema has " + std::to_string(seen.backup->missing.size()) +
+                                 " entries version " + context.draft.status.toVersion + " never had, the first is " +
+                                 seen.backup->missing.front();
       return std::nullopt;
     }
   }
   if (recorded) {
     planned.action = "Restore";
     planned.targetSchema = *recorded;
-    planned.reason = "the live schema (" + std::to_string(seen.liveSchema.count) + " entries) is not the one version " + target.version +
-                     " was healthy on (" + std::to_string(recorded->count) + ")";
+    planned.reason = "the live schema (" + std::to_string(seen.liveSchema.count) + " entries) is not the one version " +
+                     target.version + " was healthy on (" + std::to_string(recorded->count) + ")";
     return std::nullopt;
   }
   return refuse("SchemaUnknown", "nothing tells what schema version " + context.draft.status.toVersion +
-                                     " needs: it was never seen healthy and there is no verified backup of it; take one, or name one in spec.to.backupRef");
+                                     " needs: it was never seen healthy and there is no verified backup of it; take "
+                                     "one, or name one in spec.to.backupRef");
 }
 
 // What stands against restoring a store.
-std::optional<StepResult> refuseRestore(const StepContext& context, const Target& target, const Inspection& seen, api::PlannedStore& planned) {
+std::optional<StepResult> refuseRestore(const StepContext& context, const Target& target, const Inspection& seen,
+                                        api::PlannedStore& planned) {
   const auto& spec = context.draft.spec;
   if (!target.backup)
-    return refuse("BackupNotFound", "store " + planned.name + " must be restored (" + planned.reason + "), but there is no verified backup of version " +
-                                        context.draft.status.toVersion + "; " + kubectlGet(context, "frameworkbackups"));
+    return refuse("BackupNotFound", "store " + planned.name + " must be restored (" + planned.reason +
+                                        "), but there is no verified backup of version " +
+                                        context.draft.status.toVersion + "; " +
+                                        kubectlGet(context, "frameworkbackups"));
   if (spec.reason == "DataCorruption" && !target.backupNamed)
-    return refuse("BackupNotNamed", "after DataCorruption the backup must be named in spec.to.backupRef: the newest may hold the corruption already");
+    return refuse("BackupNotNamed",
+                  "after DataCorruption the backup must be named in spec.to.backupRef: the newest may hold the "
+                  "corruption already");
   if (!target.backupNamed) {
     WallTime created{};
     const auto limit = api::parseDuration(context.framework().spec.policy.maxDataLoss);
     if (limit && parseTime(target.backup->createdAt, created) && context.now() - created > *limit)
-      return refuse("BackupTooOld", "the newest verified backup of version " + target.version + ", " + target.backup->name + ", is of " +
-                                        target.backup->createdAt + ", older than policy.maxDataLoss " + context.framework().spec.policy.maxDataLoss +
+      return refuse("BackupTooOld", "the newest verified backup of version " + target.version + ", " +
+                                        target.backup->name + ", is of " + target.backup->createdAt +
+                                        ", older than policy.maxDataLoss " +
+                                        context.framework().spec.policy.maxDataLoss +
                                         "; to accept the loss name it in spec.to.backupRef");
   }
-  if (!seen.backup || !seen.backup->found) return refuse("BackupNotFound", "no backup at " + target.backup->path + " in the repository");
+  if (!seen.backup || !seen.backup->found)
+    return refuse("BackupNotFound", "no backup at " + target.backup->path + " in the repository");
   for (const auto& blocker : seen.blockers) {
     if (blocker.code == "SpaceUnknown" && spec.acceptUnknownSpace) continue;
     return refuse(blocker.code, blocker.message);
   }
   if (!seen.backup->complete)
-    return refuse("BackupIncomplete", "backup " + target.backup->path + " has no completion marker (SHA256SUMS) or lacks files it lists");
+    return refuse("BackupIncomplete",
+                  "backup " + target.backup->path + " has no completion marker (SHA256SUMS) or lacks files it lists");
   if (seen.backup->unsettled)
-    return refuse("BackupUnsettled", "backup " + target.backup->path + " was taken while version or schema changed; it is never a target");
+    return refuse("BackupUnsettled",
+                  "backup " + target.backup->path + " was taken while version or schema changed; it is never a target");
   if (seen.backup->framework != spec.frameworkName)
-    return refuse("BackupOfAnotherFramework", "backup " + target.backup->path + " is of framework " + seen.backup->framework + ", not " + spec.frameworkName);
+    return refuse("BackupOfAnotherFramework", "backup " + target.backup->path + " is of framework " +
+                                                  seen.backup->framework + ", not " + spec.frameworkName);
   if (!target.version.empty() && seen.backup->version != target.version)
-    return refuse("BackupOfAnotherVersion", "backup " + target.backup->path + " holds version " + seen.backup->version + ", not " + target.version);
+    return refuse("BackupOfAnotherVersion", "backup " + target.backup->path + " holds version " + seen.backup->version +
+                                                ", not " + target.version);
   if (!target.backup->digest.empty() && target.backup->digest != seen.backup->digest)
-    return refuse("BackupChanged", "backup " + target.backup->path + " has digest " + seen.backup->digest + ", the catalogue says " + target.backup->digest);
+    return refuse("BackupChanged", "backup " + target.backup->path + " has digest " + seen.backup->digest +
+                                       ", the catalogue says " + target.backup->digest);
   for (const auto& key : seen.keys) {
     if (key.state == "Differ")
-      return refuse("KeyDiffers", "key " + key.name + " is not the one the backup was taken with: the restored data could not be decrypted. Put the old key back first");
+      return refuse("KeyDiffers", "key " + key.name +
+                                      " is not the one the backup was taken with: the restored data could not be "
+                                      "decrypted. Put the old key back first");
     if (key.state == "Unknown" && !spec.acceptUnknownKeys)
       return refuse("KeyUnknown", "key " + key.name + " cannot be compared with the backup's (" + key.reason +
                                       "); if you are sure it is the same set spec.accept.unknownKeys: true");
@@ -206,12 +248,15 @@ std::string dataLoss(const StepContext& context, const std::vector<std::pair<std
       if (name != store.name || !seen.backup) continue;
       WallTime created{};
       if (parseTime(seen.backup->createdAt, created))
-        out += (out.empty() ? "" : "; ") + std::string("what was written to store ") + name + " since " + seen.backup->createdAt + " (" +
-               std::to_string(std::chrono::duration_cast<std::chrono::minutes>(context.now() - created).count()) + " min) leaves service";
+        out += (out.empty() ? "" : "; ") + std::string("what was written to store ") + name + " since " +
+               seen.backup->createdAt + " (" +
+               std::to_string(std::chrono::duration_cast<std::chrono::minutes>(context.now() - created).count()) +
+               " min) leaves service";
       int shown = 0;
       for (const auto& [table, rows] : seen.tables)
         for (const auto& [then, before] : seen.backup->tables)
-          if (table == then && rows != before && shown++ < 5) out += ", " + table + ": " + std::to_string(rows) + " → " + std::to_string(before) + " rows";
+          if (table == then && rows != before && shown++ < 5)
+            out += ", " + table + ": " + std::to_string(rows) + " → " + std::to_string(before) + " rows";
       out += "; it is kept, closed, in database " + store.prevName + " for " + context.draft.spec.keepPreviousFor;
     }
   }
@@ -224,13 +269,16 @@ std::string planDigest(StepContext& context) {
   const auto& plan = *context.status().plan;
   const auto& ns = context.in.ns;
   std::string text = "plan v1\n" + ns.framework->meta.uid + " " + std::to_string(ns.framework->meta.generation) + "\n";
-  if (ns.frameworkClass) text += ns.frameworkClass->meta.uid + " " + std::to_string(ns.frameworkClass->meta.generation) + "\n";
-  text += context.draft.specDigest + "\n" + (plan.backup ? plan.backup->path + " " + plan.backup->digest : "no backup") + "\n";
+  if (ns.frameworkClass)
+    text += ns.frameworkClass->meta.uid + " " + std::to_string(ns.frameworkClass->meta.generation) + "\n";
+  text += context.draft.specDigest + "\n" +
+          (plan.backup ? plan.backup->path + " " + plan.backup->digest : "no backup") + "\n";
   for (const auto& [component, image] : plan.images) text += "image " + component + " " + image + "\n";
   for (const auto& component : context.components())
     if (component.container()) text += "from " + component.component->name + " " + component.container()->image + "\n";
   for (const auto& store : plan.stores)
-    text += "store " + store.name + " " + store.action + " " + store.systemIdentifier + " " + std::to_string(store.liveOid) + "\n";
+    text += "store " + store.name + " " + store.action + " " + store.systemIdentifier + " " +
+            std::to_string(store.liveOid) + "\n";
   for (const auto& step : plan.steps) text += "step " + step + "\n";
   return "sha256:" + sha256Hex(text);
 }
@@ -241,18 +289,24 @@ StepResult planStep(StepContext& context) {
   const auto& framework = context.framework();
   if (spec.mode == "Execute" && context.in.ledger && ledgerUid(*context.in.ledger) != context.draft.meta.uid)
     return StepResult::end(Phase::Skipped, "AlreadyExecuted",
-                           "this rollback (same name, same spec) was executed before, as ConfigMap " + context.in.ledger->meta.name +
+                           "this rollback (same name, same spec) was executed before, as ConfigMap " +
+                               context.in.ledger->meta.name +
                                " records; nothing was touched. To run it again, apply it under a new name");
   WallTime validUntil{};
   if (!spec.validUntil.empty() && parseTime(spec.validUntil, validUntil) && context.now() > validUntil)
-    return StepResult::end(Phase::Skipped, "Expired", "spec.validUntil " + spec.validUntil + " has passed; nothing was touched");
+    return StepResult::end(Phase::Skipped, "Expired",
+                           "spec.validUntil " + spec.validUntil + " has passed; nothing was touched");
   if (!context.in.ns.frameworkClass)
-    return refuse("ClassNotFound", "FrameworkClass " + framework.spec.className + " does not exist (see: kubectl get frameworkclasses)");
+    return refuse("ClassNotFound",
+                  "FrameworkClass " + framework.spec.className + " does not exist (see: kubectl get frameworkclasses)");
   if (!context.lock()) {
     if (framework.status.activeRollback)
-      return StepResult::wait("waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end", Millis(5000));
+      return StepResult::wait(
+          "waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end",
+          Millis(5000));
     if (framework.status.activeBackup)
-      return StepResult::wait("waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
+      return StepResult::wait(
+          "waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
   }
   auto target = resolveTarget(context);
   if (!target) return refuse(target.error().reason, target.error().message);
@@ -265,7 +319,9 @@ StepResult planStep(StepContext& context) {
     std::optional<Inspection> seen;
     parts.push_back(context.runMover(
         "Plan", store.name, "inspect", 5,
-        [&](const PostgresDriver& driver, const api::StepRecord& record) { return driver.inspect(record, target->backup ? target->backup->path : "", 600); },
+        [&](const PostgresDriver& driver, const api::StepRecord& record) {
+          return driver.inspect(record, target->backup ? target->backup->path : "", 600);
+        },
         [&](const Outcome& outcome) {
           auto result = decodeInspection(outcome.result);
           if (!result) return StepResult::fail("JobFailed", result.error().message);
@@ -293,9 +349,11 @@ StepResult planStep(StepContext& context) {
     if (target->version.empty()) {
       for (const auto& [name, seen] : inspections)
         for (const auto& blocker : seen.blockers)
-          if (blocker.code.rfind("Backup", 0) == 0 || blocker.code == "HostilePath" || blocker.code == "ManifestUnsupported")
+          if (blocker.code.rfind("Backup", 0) == 0 || blocker.code == "HostilePath" ||
+              blocker.code == "ManifestUnsupported")
             return refuse(blocker.code, blocker.message);
-      return refuse("BackupNotFound", "no readable backup at " + spec.to.backupPath + " in BackupRepository " + framework.spec.repositoryName);
+      return refuse("BackupNotFound", "no readable backup at " + spec.to.backupPath + " in BackupRepository " +
+                                          framework.spec.repositoryName);
     }
     status.toVersion = target->version;
   }
@@ -321,11 +379,14 @@ StepResult planStep(StepContext& context) {
       if (auto refused = refuseRestore(context, *target, seen, planned)) return *refused;
     plan.stores.push_back(planned);
   }
-  const bool restores = std::any_of(plan.stores.begin(), plan.stores.end(), [](const auto& store) { return store.action == "Restore"; });
+  const bool restores =
+      std::any_of(plan.stores.begin(), plan.stores.end(), [](const auto& store) { return store.action == "Restore"; });
   if (restores) plan.backup = target->backup;
 
   if (!restores && plan.images == status.fromImages)
-    return StepResult::end(Phase::Skipped, "AlreadyAtTarget", "version " + status.toVersion + " runs already and its data is the target's; nothing was touched");
+    return StepResult::end(
+        Phase::Skipped, "AlreadyAtTarget",
+        "version " + status.toVersion + " runs already and its data is the target's; nothing was touched");
 
   plan.steps = {"Lock"};
   if (restores) plan.steps.push_back("VerifyBackup");

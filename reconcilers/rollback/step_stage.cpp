@@ -1,5 +1,6 @@
-// VerifyBackup and Stage: everything that can be done while the application still serves. Stage fills each store beside the live
-// data, proves that the target image can be pulled and started, and arms the switch Jobs: started, connected, waiting for go.
+// VerifyBackup and Stage: everything that can be done while the application still serves. Stage fills each store beside
+// the live data, proves that the target image can be pulled and started, and arms the switch Jobs: started, connected,
+// waiting for go.
 #include "rollback/steps.h"
 
 namespace rollback::reconcilers {
@@ -13,7 +14,8 @@ StepResult stageStore(StepContext& context, const std::string& name) {
       [&](const PostgresDriver& driver, const api::StepRecord& record) {
         for (const auto* planned : context.restored())
           if (planned->name == name)
-            return driver.stage(record, *context.status().plan, *planned, !context.draft.spec.acceptUnknownSpace, context.jobDeadlineSeconds());
+            return driver.stage(record, *context.status().plan, *planned, !context.draft.spec.acceptUnknownSpace,
+                                context.jobDeadlineSeconds());
         return JobSpec{};
       },
       [&](const Outcome& outcome) {
@@ -22,9 +24,11 @@ StepResult stageStore(StepContext& context, const std::string& name) {
         for (auto* planned : context.restored()) {
           if (planned->name != name) continue;
           if (result->liveOid != planned->liveOid || result->systemIdentifier != planned->systemIdentifier)
-            return StepResult::fail("DatabaseReplaced", "database " + planned->database + " was replaced since the plan was made");
+            return StepResult::fail("DatabaseReplaced",
+                                    "database " + planned->database + " was replaced since the plan was made");
           planned->stageOid = result->stageOid;
-          planned->stageName = context.driver(name)->names(context.draft.meta.uid).stage(context.record("Stage", name).attempt);
+          planned->stageName =
+              context.driver(name)->names(context.draft.meta.uid).stage(context.record("Stage", name).attempt);
         }
         auto& line = context.record("Stage", name);
         line.state = "Succeeded";
@@ -41,7 +45,9 @@ StepResult armSwitch(StepContext& context, const std::string& name) {
           if (planned->name == name) return driver.switchOver(record, *planned, context.jobDeadlineSeconds());
         return JobSpec{};
       },
-      [](const Outcome&) { return StepResult::fail("SwitchUnasked", "the switch Job ended before it was given its go token"); });
+      [](const Outcome&) {
+        return StepResult::fail("SwitchUnasked", "the switch Job ended before it was given its go token");
+      });
   if (result.kind != StepResult::Kind::Wait) return result;
   const auto& line = context.record("ArmSwitch", name);
   const JobView* view = findJob(context.in.ns.jobs, line.jobName);
@@ -61,8 +67,8 @@ StepResult startTarget(StepContext& context, const std::string& component, const
   const auto spec = [&](const api::StepRecord& record) {
     JobSpec job;
     job.name = record.jobName;
-    job.owner = JobOwner{"FrameworkRollback", context.draft.meta.name, context.draft.meta.uid, context.draft.meta.namespace_,
-                         context.draft.spec.frameworkName};
+    job.owner = JobOwner{"FrameworkRollback", context.draft.meta.name, context.draft.meta.uid,
+                         context.draft.meta.namespace_, context.draft.spec.frameworkName};
     job.step = "target";
     job.store = component;
     job.image = image;
@@ -71,7 +77,8 @@ StepResult startTarget(StepContext& context, const std::string& component, const
     job.ttlSecondsAfterFinished = 300;
     job.jobTemplate = &context.framework().spec.jobTemplate;
     for (const auto& view : context.components())
-      if (view.component->name == component && view.view->workload) job.imagePullSecrets = view.view->workload->imagePullSecrets;
+      if (view.component->name == component && view.view->workload)
+        job.imagePullSecrets = view.view->workload->imagePullSecrets;
     return job;
   };
   auto& line = context.record("StartTarget", component);
@@ -82,14 +89,17 @@ StepResult startTarget(StepContext& context, const std::string& component, const
     line.completedAt = context.nowText();
     return StepResult::record();
   }
-  auto result = context.runMoverJob("StartTarget", component, "target", 2, spec, [](const Outcome&) { return StepResult::done(); });
+  auto result = context.runMoverJob("StartTarget", component, "target", 2, spec,
+                                    [](const Outcome&) { return StepResult::done(); });
   if (result.kind == StepResult::Kind::Fail)
-    return StepResult::fail("TargetImageUnusable", "image " + image + " of component " + component + " could not be started: " + result.message);
+    return StepResult::fail("TargetImageUnusable", "image " + image + " of component " + component +
+                                                       " could not be started: " + result.message);
   if (result.kind == StepResult::Kind::Wait && !result.message.empty()) {
     WallTime since{};
     parseTime(context.record("StartTarget", component).startedAt, since);
     if (context.now() - since > std::chrono::seconds(120))
-      return StepResult::fail("TargetImageUnusable", "image " + image + " of component " + component + " cannot be used: " + result.message);
+      return StepResult::fail("TargetImageUnusable",
+                              "image " + image + " of component " + component + " cannot be used: " + result.message);
   }
   return result;
 }
@@ -135,8 +145,10 @@ StepResult verifyBackupStep(StepContext& context) {
         const auto result = decodeVerifyResult(outcome.result);
         if (!result) return StepResult::fail("JobFailed", result.error().message);
         if (result->digest != context.status().plan->backup->digest)
-          return StepResult::fail("BackupChanged", "backup " + context.status().plan->backup->path + " is not the one the plan was made for: digest " +
-                                                       result->digest + ", planned " + context.status().plan->backup->digest);
+          return StepResult::fail("BackupChanged", "backup " + context.status().plan->backup->path +
+                                                       " is not the one the plan was made for: digest " +
+                                                       result->digest + ", planned " +
+                                                       context.status().plan->backup->digest);
         auto& line = context.record("VerifyBackup", store);
         line.state = "Succeeded";
         line.completedAt = context.nowText();
@@ -153,8 +165,10 @@ StepResult stageStep(StepContext& context) {
   std::vector<std::string> stores;
   for (const auto* planned : context.restored()) stores.push_back(planned->name);
   for (const auto& store : stores) {
-    if (!succeeded(context, "Stage", store)) parts.push_back(stageStore(context, store));
-    else if (!succeeded(context, "ArmSwitch", store)) parts.push_back(armSwitch(context, store));
+    if (!succeeded(context, "Stage", store))
+      parts.push_back(stageStore(context, store));
+    else if (!succeeded(context, "ArmSwitch", store))
+      parts.push_back(armSwitch(context, store));
   }
   return together(std::move(parts));
 }

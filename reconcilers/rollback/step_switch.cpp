@@ -1,5 +1,6 @@
-// Switch and SwitchBack. The target image is set and observed at zero replicas before any go token is given, so nobody can start
-// the version that is left on the data that comes back; then each store is swapped and opened by its waiting Job.
+// Switch and SwitchBack. The target image is set and observed at zero replicas before any go token is given, so nobody
+// can start the version that is left on the data that comes back; then each store is swapped and opened by its waiting
+// Job.
 #include <algorithm>
 
 #include "rollback/steps.h"
@@ -51,7 +52,8 @@ StepResult switchStore(StepContext& context, const std::string& store) {
   if (result.kind != StepResult::Kind::Wait) return result;
   const JobView* view = findJob(context.in.ns.jobs, context.record("ArmSwitch", store).jobName);
   const kube::Pod* pod = view ? view->runningPod() : nullptr;
-  if (pod && goAnnotation(*pod).empty()) return StepResult::act({giveGo(*pod, context.record("ArmSwitch", store).token)});
+  if (pod && goAnnotation(*pod).empty())
+    return StepResult::act({giveGo(*pod, context.record("ArmSwitch", store).token)});
   if (result.message.empty()) result.message = "switching store " + store;
   result.recheck = Millis(500);
   return result;
@@ -65,7 +67,8 @@ StepResult switchStep(StepContext& context) {
   // S8: looked at in the same pass that would act.
   if (!quiesced(context)) {
     for (const auto* store : context.restored())
-      if (goGiven(context, store->name)) return StepResult::fail("NotQuiesced", "the application was started while its data was being switched");
+      if (goGiven(context, store->name))
+        return StepResult::fail("NotQuiesced", "the application was started while its data was being switched");
     return StepResult::fail("NotQuiesced", "the application was started again before its data could be switched");
   }
   auto images = setImages(context, "SetImage", context.status().plan->images);
@@ -111,8 +114,9 @@ StepResult stopJobsStep(StepContext& context) {
   std::string waiting;
   for (const auto& view : context.in.ns.jobs) {
     if (view.job.ended() && view.podsGone()) continue;
-    const bool mayBeSwapping =
-        std::any_of(view.pods.begin(), view.pods.end(), [](const kube::Pod& pod) { return !pod.ended() && !goAnnotation(pod).empty(); });
+    const bool mayBeSwapping = std::any_of(view.pods.begin(), view.pods.end(), [](const kube::Pod& pod) {
+      return !pod.ended() && !goAnnotation(pod).empty();
+    });
     if (!mayBeSwapping && !view.job.meta.deleting()) requests.push_back(deleteJob(view.job));
     waiting = "waiting for Job " + view.job.meta.name + " to end";
   }
@@ -137,7 +141,8 @@ StepResult discardStep(StepContext& context) {
           for (const auto* planned : context.restored())
             if (planned->name == store) {
               api::PlannedStore last = *planned;
-              last.stageName = driver.names(context.draft.meta.uid).stage(std::max(1, context.record("Stage", store).attempt));
+              last.stageName =
+                  driver.names(context.draft.meta.uid).stage(std::max(1, context.record("Stage", store).attempt));
               return driver.discard(record, last, 600);
             }
           return JobSpec{};

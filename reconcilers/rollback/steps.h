@@ -16,7 +16,8 @@ StepResult resumeStep(StepContext& context);
 StepResult verifyStep(StepContext& context);
 StepResult closeStep(StepContext& context);
 
-// Backward. Abandon: StopJobs, Discard, Unlock. Revert: StopJobs, RevertQuiesce, SwitchBack, RevertResume, Discard, RevertClose.
+// Backward. Abandon: StopJobs, Discard, Unlock. Revert: StopJobs, RevertQuiesce, SwitchBack, RevertResume, Discard,
+// RevertClose.
 StepResult stopJobsStep(StepContext& context);
 StepResult revertQuiesceStep(StepContext& context);
 StepResult switchBackStep(StepContext& context);
@@ -31,7 +32,8 @@ StepResult together(std::vector<StepResult> parts);
 // Scales every component to 0 in reverse start order and waits until their pods are gone.
 StepResult stopApplication(StepContext& context, const std::string& recordName);
 // Sets the images (component → image) of components whose workload runs something else; only at zero replicas.
-StepResult setImages(StepContext& context, const std::string& recordName, const std::vector<std::pair<std::string, std::string>>& images);
+StepResult setImages(StepContext& context, const std::string& recordName,
+                     const std::vector<std::pair<std::string, std::string>>& images);
 // Scales back to the recorded replicas in start order, each rolled out before the next starts.
 StepResult startApplication(StepContext& context, const std::string& recordName);
 // Writes Framework.status with kept copies added and our lock released, in one compare-and-swap.

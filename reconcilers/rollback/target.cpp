@@ -23,7 +23,8 @@ const api::RunningVersion* historyOf(const api::FrameworkStatus& status, const s
 }
 
 bool usable(const api::FrameworkBackup& backup) {
-  return backup.status.phase == "Completed" && !backup.status.verifiedAt.empty() && !backup.status.unsettled && !backup.meta.deleting();
+  return backup.status.phase == "Completed" && !backup.status.verifiedAt.empty() && !backup.status.unsettled &&
+         !backup.meta.deleting();
 }
 
 api::PlannedBackup planned(const api::FrameworkBackup& backup) {
@@ -32,10 +33,11 @@ api::PlannedBackup planned(const api::FrameworkBackup& backup) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::string>> imagesFor(const StepContext& context, const std::string& version,
-                                                           const std::vector<std::pair<std::string, std::string>>& fromBackup,
-                                                           const api::RunningVersion* history) {
-  const auto find = [](const std::vector<std::pair<std::string, std::string>>& images, const std::string& component) -> std::string {
+std::vector<std::pair<std::string, std::string>> imagesFor(
+    const StepContext& context, const std::string& version,
+    const std::vector<std::pair<std::string, std::string>>& fromBackup, const api::RunningVersion* history) {
+  const auto find = [](const std::vector<std::pair<std::string, std::string>>& images,
+                       const std::string& component) -> std::string {
     for (const auto& [name, image] : images)
       if (name == component) return image;
     return {};
@@ -67,25 +69,31 @@ Result<Target> resolveTarget(const StepContext& context) {
         break;
       }
     if (target.version.empty())
-      return refuse("NoKnownGoodVersion", "no earlier version of framework " + spec.frameworkName + " was ever recorded as healthy; name one in spec.to.version");
+      return refuse("NoKnownGoodVersion", "no earlier version of framework " + spec.frameworkName +
+                                              " was ever recorded as healthy; name one in spec.to.version");
   }
 
   const api::FrameworkBackup* chosen = nullptr;
   if (!spec.to.backupName.empty()) {
     for (const auto& backup : context.in.backups)
       if (backup.meta.name == spec.to.backupName) chosen = &backup;
-    if (!chosen) return refuse("BackupNotFound", "FrameworkBackup " + spec.to.backupName + " does not exist in this namespace" + list);
+    if (!chosen)
+      return refuse("BackupNotFound",
+                    "FrameworkBackup " + spec.to.backupName + " does not exist in this namespace" + list);
     if (chosen->spec.frameworkName != spec.frameworkName)
-      return refuse("BackupOfAnotherFramework",
-                    "FrameworkBackup " + spec.to.backupName + " is of framework " + chosen->spec.frameworkName + ", not " + spec.frameworkName);
+      return refuse("BackupOfAnotherFramework", "FrameworkBackup " + spec.to.backupName + " is of framework " +
+                                                    chosen->spec.frameworkName + ", not " + spec.frameworkName);
     if (chosen->status.unsettled)
-      return refuse("BackupUnsettled", "FrameworkBackup " + spec.to.backupName +
-                                           " was taken while version or schema changed; it is never a target. Choose another" + list);
+      return refuse("BackupUnsettled",
+                    "FrameworkBackup " + spec.to.backupName +
+                        " was taken while version or schema changed; it is never a target. Choose another" + list);
     if (!usable(*chosen))
-      return refuse("BackupNotUsable", "FrameworkBackup " + spec.to.backupName + " is not a completed, verified backup (phase " +
-                                           (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")" + list);
+      return refuse("BackupNotUsable",
+                    "FrameworkBackup " + spec.to.backupName + " is not a completed, verified backup (phase " +
+                        (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")" + list);
     if (!target.version.empty() && chosen->status.version != target.version)
-      return refuse("BackupOfAnotherVersion", "FrameworkBackup " + spec.to.backupName + " holds version " + chosen->status.version + ", spec.to.version asks for " +
+      return refuse("BackupOfAnotherVersion", "FrameworkBackup " + spec.to.backupName + " holds version " +
+                                                  chosen->status.version + ", spec.to.version asks for " +
                                                   target.version);
     target.version = chosen->status.version;
     target.backupNamed = true;
@@ -94,14 +102,17 @@ Result<Target> resolveTarget(const StepContext& context) {
     target.backupNamed = true;
   } else {
     for (const auto& backup : context.in.backups) {
-      if (!usable(backup) || backup.spec.frameworkName != spec.frameworkName || backup.status.version != target.version) continue;
+      if (!usable(backup) || backup.spec.frameworkName != spec.frameworkName || backup.status.version != target.version)
+        continue;
       if (!chosen || backup.status.createdAt > chosen->status.createdAt) chosen = &backup;
     }
   }
   if (chosen) target.backup = planned(*chosen);
   target.history = historyOf(status, target.version);
   if (!target.version.empty())
-    target.images = imagesFor(context, target.version, chosen ? chosen->status.images : std::vector<std::pair<std::string, std::string>>{}, target.history);
+    target.images =
+        imagesFor(context, target.version,
+                  chosen ? chosen->status.images : std::vector<std::pair<std::string, std::string>>{}, target.history);
   return target;
 }
 

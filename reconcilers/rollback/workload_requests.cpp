@@ -13,23 +13,27 @@ const kube::Resource& resourceOf(const kube::Workload& workload) {
   return workload.kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
 }
 
-json aim(const kube::Workload& workload) { return {{"uid", workload.meta.uid}, {"resourceVersion", workload.meta.resourceVersion}}; }
+json aim(const kube::Workload& workload) {
+  return {{"uid", workload.meta.uid}, {"resourceVersion", workload.meta.resourceVersion}};
+}
 
 }  // namespace
 
 kube::Request scaleTo(const kube::Workload& workload, int replicas) {
   const json body = {{"metadata", aim(workload)}, {"spec", {{"replicas", replicas}}}};
-  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge, body.dump());
+  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge,
+                             body.dump());
   request.subresource = "scale";
   request.asServiceAccount = api::kRunner;
   return request;
 }
 
 kube::Request setImage(const kube::Workload& workload, const std::string& container, const std::string& image) {
-  const json body = {{"metadata", aim(workload)},
-                     {"spec", {{"template", {{"spec", {{"containers", json::array({{{"name", container}, {"image", image}}})}}}}}}}};
-  auto request =
-      kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::StrategicMerge, body.dump());
+  const json body = {
+      {"metadata", aim(workload)},
+      {"spec", {{"template", {{"spec", {{"containers", json::array({{{"name", container}, {"image", image}}})}}}}}}}};
+  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name,
+                             kube::PatchType::StrategicMerge, body.dump());
   request.asServiceAccount = api::kRunner;
   return request;
 }

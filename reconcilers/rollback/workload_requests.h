@@ -1,4 +1,5 @@
-// Writes to a user's workloads: aimed (uid and resourceVersion, so a stale one is a Conflict), never forced, as the runner.
+// Writes to a user's workloads: aimed (uid and resourceVersion, so a stale one is a Conflict), never forced, as the
+// runner.
 #pragma once
 
 #include <string>

@@ -40,7 +40,8 @@ std::string selectorText(const std::map<std::string, std::string>& labels) {
 std::string address(const api::PostgresStore& pg, const std::string& namespace_) {
   std::string host = pg.directHost.empty() ? pg.host : pg.directHost;
   for (const std::string suffix : {".cluster.local", ".svc"})
-    if (host.size() > suffix.size() && host.compare(host.size() - suffix.size(), suffix.size(), suffix) == 0) host.resize(host.size() - suffix.size());
+    if (host.size() > suffix.size() && host.compare(host.size() - suffix.size(), suffix.size(), suffix) == 0)
+      host.resize(host.size() - suffix.size());
   if (host.find('.') == std::string::npos) host += "." + namespace_;
   return host + ":" + std::to_string(pg.port) + "/" + pg.database;
 }
@@ -58,7 +59,8 @@ const kube::ContainerStatus* moverContainer(const kube::Pod& pod) {
 
 }  // namespace
 
-Gatherer::Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks)
+Gatherer::Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock,
+                   const runtime::Store<api::Framework>& frameworks)
     : client_(std::move(client)), clock_(clock), frameworks_(frameworks) {}
 
 Result<std::optional<std::string>> Gatherer::read(const kube::Request& request, const Call& call) {
@@ -73,11 +75,15 @@ Result<reconcilers::OptIn> Gatherer::optIn(const std::string& namespace_, const 
     const std::lock_guard<std::mutex> hold(mutex_);
     const auto known = optIns_.find(namespace_);
     // A yes holds for half a minute; a no is asked again soon, because somebody is about to opt in.
-    if (known != optIns_.end() && clock_.now() - known->second.first < (known->second.second.allowed ? Millis(30000) : Millis(2000))) return known->second.second;
+    if (known != optIns_.end() &&
+        clock_.now() - known->second.first < (known->second.second.allowed ? Millis(30000) : Millis(2000)))
+      return known->second.second;
   }
   const json body = {{"apiVersion", "authorization.k8s.io/v1"},
                      {"kind", "SelfSubjectAccessReview"},
-                     {"spec", {{"resourceAttributes", {{"namespace", namespace_}, {"verb", "create"}, {"group", "batch"}, {"resource", "jobs"}}}}}};
+                     {"spec",
+                      {{"resourceAttributes",
+                        {{"namespace", namespace_}, {"verb", "create"}, {"group", "batch"}, {"resource", "jobs"}}}}}};
   auto request = kube::create(kube::resources::kSelfSubjectAccessReviews, namespace_, body.dump());
   request.asServiceAccount = api::kRunner;
   auto answer = client_->send(request, call.deadline, call.cancel);
@@ -105,28 +111,35 @@ std::optional<std::string> Gatherer::logOf(const kube::Pod& pod, int lines, cons
   return log ? std::optional<std::string>(std::move(*log)) : std::nullopt;
 }
 
-Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid, const Call& call) {
+Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid,
+                            const Call& call) {
   const std::string selector = std::string(api::kLabelOwnerUid) + "=" + ownerUid;
-  auto listed = client_->list(kube::list(kube::resources::kJobs, namespace_, selector), 0, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
-    auto job = kube::decodeJob(item);
-    if (!job) return job.error();
-    JobView view;
-    view.job = std::move(*job);
-    out.jobs.push_back(std::move(view));
-    return {};
-  });
+  auto listed = client_->list(kube::list(kube::resources::kJobs, namespace_, selector), 0, call.deadline, call.cancel,
+                              [&](std::string_view item) -> Result<void> {
+                                auto job = kube::decodeJob(item);
+                                if (!job) return job.error();
+                                JobView view;
+                                view.job = std::move(*job);
+                                out.jobs.push_back(std::move(view));
+                                return {};
+                              });
   if (!listed) return listed.error();
-  listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
-    auto pod = kube::decodePod(item);
-    if (!pod) return pod.error();
-    const std::string job = label(pod->meta, "batch.kubernetes.io/job-name");
-    const auto owner = std::find_if(out.jobs.begin(), out.jobs.end(), [&](const JobView& view) {
-      return view.job.meta.name == job && (pod->meta.ownerReferences.empty() || pod->meta.ownerReferences.front().uid == view.job.meta.uid);
-    });
-    if (owner != out.jobs.end()) owner->pods.push_back(std::move(*pod));
-    else out.orphans.push_back(std::move(*pod));
-    return {};
-  });
+  listed = client_->list(
+      kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel,
+      [&](std::string_view item) -> Result<void> {
+        auto pod = kube::decodePod(item);
+        if (!pod) return pod.error();
+        const std::string job = label(pod->meta, "batch.kubernetes.io/job-name");
+        const auto owner = std::find_if(out.jobs.begin(), out.jobs.end(), [&](const JobView& view) {
+          return view.job.meta.name == job &&
+                 (pod->meta.ownerReferences.empty() || pod->meta.ownerReferences.front().uid == view.job.meta.uid);
+        });
+        if (owner != out.jobs.end())
+          owner->pods.push_back(std::move(*pod));
+        else
+          out.orphans.push_back(std::move(*pod));
+        return {};
+      });
   if (!listed) return listed.error();
 
   for (auto& view : out.jobs) {
@@ -165,9 +178,11 @@ Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace
 
 Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
   std::set<std::pair<std::string, std::string>> wanted;
-  for (const auto& component : out.framework->spec.components) wanted.emplace(component.workloadKind, component.workloadName);
+  for (const auto& component : out.framework->spec.components)
+    wanted.emplace(component.workloadKind, component.workloadName);
   for (const auto& store : out.framework->spec.stores)
-    if (store.postgres && !store.postgres->tools.workloadName.empty()) wanted.emplace(store.postgres->tools.workloadKind, store.postgres->tools.workloadName);
+    if (store.postgres && !store.postgres->tools.workloadName.empty())
+      wanted.emplace(store.postgres->tools.workloadKind, store.postgres->tools.workloadName);
   const std::string& namespace_ = out.framework->meta.namespace_;
   for (const auto& [kind, name] : wanted) {
     const auto& resource = kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
@@ -179,13 +194,13 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
       if (!workload) return workload.error();
       view.workload = std::move(*workload);
       if (const auto selector = selectorText(view.workload->selector); !selector.empty()) {
-        auto listed =
-            client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
-              auto pod = kube::decodePod(item);
-              if (!pod) return pod.error();
-              view.pods.push_back(std::move(*pod));
-              return {};
-            });
+        auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline,
+                                    call.cancel, [&](std::string_view item) -> Result<void> {
+                                      auto pod = kube::decodePod(item);
+                                      if (!pod) return pod.error();
+                                      view.pods.push_back(std::move(*pod));
+                                      return {};
+                                    });
         if (!listed) return listed.error();
       }
     }
@@ -194,8 +209,8 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
   return {};
 }
 
-Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName, const std::string& repositoryName,
-                              const std::string& ownerUid, const Call& call) {
+Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName,
+                              const std::string& repositoryName, const std::string& ownerUid, const Call& call) {
   out.now = clock_.wall();
   out.newToken = freshToken();
   auto space = read(kube::get(kube::resources::kNamespaces, "", namespace_), call);
@@ -246,7 +261,8 @@ Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespa
   return jobs(out, namespace_, ownerUid, call);
 }
 
-Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const std::string& namespace_, const std::string& name, const Call& call) {
+Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const std::string& namespace_,
+                                                                        const std::string& name, const Call& call) {
   auto text = read(kube::get(api::kFrameworkRollbacks, namespace_, name), call);
   if (!text) return text.error();
   if (!*text) return std::optional<reconcilers::RollbackSnapshot>();
@@ -254,13 +270,15 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
   if (!decoded) return decoded.error();
   reconcilers::RollbackSnapshot out;
   out.rollback = std::move(*decoded);
-  if (auto done = common(out.ns, namespace_, out.rollback.spec.frameworkName, "", out.rollback.meta.uid, call); !done) return done.error();
-  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
-    auto backup = api::decodeFrameworkBackup(item);
-    if (!backup) return backup.error();
-    out.backups.push_back(std::move(*backup));
-    return {};
-  });
+  if (auto done = common(out.ns, namespace_, out.rollback.spec.frameworkName, "", out.rollback.meta.uid, call); !done)
+    return done.error();
+  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
+                              [&](std::string_view item) -> Result<void> {
+                                auto backup = api::decodeFrameworkBackup(item);
+                                if (!backup) return backup.error();
+                                out.backups.push_back(std::move(*backup));
+                                return {};
+                              });
   if (!listed) return listed.error();
   if (out.ns.optIn.allowed) {
     auto request = kube::get(kube::resources::kConfigMaps, namespace_, reconcilers::ledgerName(out.rollback));
@@ -283,7 +301,8 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
   return std::optional(std::move(out));
 }
 
-Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::string& namespace_, const std::string& name, const Call& call) {
+Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::string& namespace_,
+                                                                    const std::string& name, const Call& call) {
   auto text = read(kube::get(api::kFrameworkBackups, namespace_, name), call);
   if (!text) return text.error();
   if (!*text) return std::optional<reconcilers::BackupSnapshot>();
@@ -291,11 +310,15 @@ Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::s
   if (!decoded) return decoded.error();
   reconcilers::BackupSnapshot out;
   out.backup = std::move(*decoded);
-  if (auto done = common(out.ns, namespace_, out.backup.spec.frameworkName, out.backup.spec.repositoryName, out.backup.meta.uid, call); !done) return done.error();
+  if (auto done = common(out.ns, namespace_, out.backup.spec.frameworkName, out.backup.spec.repositoryName,
+                         out.backup.meta.uid, call);
+      !done)
+    return done.error();
   return std::optional(std::move(out));
 }
 
-Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const std::string& namespace_, const std::string& name, const Call& call) {
+Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const std::string& namespace_,
+                                                                          const std::string& name, const Call& call) {
   auto text = read(kube::get(api::kFrameworks, namespace_, name), call);
   if (!text) return text.error();
   if (!*text) return std::optional<reconcilers::FrameworkSnapshot>();
@@ -307,7 +330,8 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
   if (!out.ns.framework) return std::optional<reconcilers::FrameworkSnapshot>();
   out.object = *out.ns.framework;
   using Holder = reconcilers::FrameworkSnapshot::Holder;
-  const auto holderOf = [&](const kube::Resource& resource, const std::string& holder, const std::string& uid) -> Result<Holder> {
+  const auto holderOf = [&](const kube::Resource& resource, const std::string& holder,
+                            const std::string& uid) -> Result<Holder> {
     auto there = read(kube::get(resource, namespace_, holder), call);
     if (!there) return there.error();
     if (!*there) return Holder::Gone;
@@ -328,7 +352,8 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
   return std::optional(std::move(out));
 }
 
-Result<std::optional<reconcilers::RepositorySnapshot>> Gatherer::repository(const std::string& namespace_, const std::string& name, const Call& call) {
+Result<std::optional<reconcilers::RepositorySnapshot>> Gatherer::repository(const std::string& namespace_,
+                                                                            const std::string& name, const Call& call) {
   auto text = read(kube::get(api::kBackupRepositories, namespace_, name), call);
   if (!text) return text.error();
   if (!*text) return std::optional<reconcilers::RepositorySnapshot>();

@@ -1,5 +1,5 @@
-// Gatherer: the live reads behind a decision. Nothing a step decides from comes from a cache (S8, S9): objects are read in the
-// pass that acts on them; caches only tell when to look.
+// Gatherer: the live reads behind a decision. Nothing a step decides from comes from a cache (S8, S9): objects are read
+// in the pass that acts on them; caches only tell when to look.
 #pragma once
 
 #include <list>
@@ -27,17 +27,23 @@ class Gatherer {
     http::CancelToken cancel;
   };
   // An absent optional: the object is gone.
-  Result<std::optional<reconcilers::RollbackSnapshot>> rollback(const std::string& namespace_, const std::string& name, const Call& call);
-  Result<std::optional<reconcilers::BackupSnapshot>> backup(const std::string& namespace_, const std::string& name, const Call& call);
-  Result<std::optional<reconcilers::FrameworkSnapshot>> framework(const std::string& namespace_, const std::string& name, const Call& call);
-  Result<std::optional<reconcilers::RepositorySnapshot>> repository(const std::string& namespace_, const std::string& name, const Call& call);
+  Result<std::optional<reconcilers::RollbackSnapshot>> rollback(const std::string& namespace_, const std::string& name,
+                                                                const Call& call);
+  Result<std::optional<reconcilers::BackupSnapshot>> backup(const std::string& namespace_, const std::string& name,
+                                                            const Call& call);
+  Result<std::optional<reconcilers::FrameworkSnapshot>> framework(const std::string& namespace_,
+                                                                  const std::string& name, const Call& call);
+  Result<std::optional<reconcilers::RepositorySnapshot>> repository(const std::string& namespace_,
+                                                                    const std::string& name, const Call& call);
 
  private:
   Result<std::optional<std::string>> read(const kube::Request& request, const Call& call);
-  Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName,
-                      const std::string& repositoryName, const std::string& ownerUid, const Call& call);
+  Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
+                      const std::string& frameworkName, const std::string& repositoryName, const std::string& ownerUid,
+                      const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
-  Result<void> jobs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid, const Call& call);
+  Result<void> jobs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid,
+                    const Call& call);
   Result<reconcilers::OptIn> optIn(const std::string& namespace_, const Call& call);
   std::optional<std::string> logOf(const kube::Pod& pod, int lines, const Call& call);
 

@@ -32,11 +32,13 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
   auto credentials = kube::loadCredentials(from, timing.clock);
   if (!credentials) return credentials.error();
 
-  // Two clients: what writes for a user passes the leader's gate; leases and Events do not, so that a hung write never costs the
-  // lease.
+  // Two clients: what writes for a user passes the leader's gate; leases and Events do not, so that a hung write never
+  // costs the lease.
   kube::ClientOptions plain;
   plain.observer = runtime::requestMetrics(metrics, "kubernetes");
-  plain.onWarning = [](const std::string& warning) { runtime::log(runtime::Level::Warn, "the API server warns", {{"warning", warning}}); };
+  plain.onWarning = [](const std::string& warning) {
+    runtime::log(runtime::Level::Warn, "the API server warns", {{"warning", warning}});
+  };
   auto ungated = kube::makeClient(*credentials, plain, timing.clock);
   kube::ClientOptions gated = plain;
 
@@ -49,16 +51,20 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
     runtime::LeaderCallbacks callbacks;
     callbacks.onStarted = [] { runtime::log(runtime::Level::Info, "leading"); };
     callbacks.onLost = [] { runtime::log(runtime::Level::Error, "the lease was lost"); };
-    callbacks.onNew = [](const std::string& identity) { runtime::log(runtime::Level::Info, "leader", {{"identity", identity}}); };
+    callbacks.onNew = [](const std::string& identity) {
+      runtime::log(runtime::Level::Info, "leader", {{"identity", identity}});
+    };
     kube::ClientOptions lease = plain;
     lease.requestTimeout = Millis(5000);
-    auto made = runtime::LeaderElector::make(election, kube::makeClient(*credentials, lease, timing.clock), timing, callbacks, metrics);
+    auto made = runtime::LeaderElector::make(election, kube::makeClient(*credentials, lease, timing.clock), timing,
+                                             callbacks, metrics);
     if (!made) return made.error();
     elector = *made;
     gated.writeGate = elector->writeGate();
   }
   auto client = kube::makeClient(*credentials, gated, timing.clock);
-  auto recorder = std::make_shared<runtime::EventRecorder>(runtime::EventRecorderOptions{"rollback.pa-ecosystem.io/operator", options.instance}, ungated, timing, metrics);
+  auto recorder = std::make_shared<runtime::EventRecorder>(
+      runtime::EventRecorderOptions{"rollback.pa-ecosystem.io/operator", options.instance}, ungated, timing, metrics);
 
   Triggers triggers(client, timing, metrics);
   Gatherer gatherer(client, timing.clock, triggers.frameworks());
@@ -68,12 +74,14 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
     runtime::ControllerOptions controllerOptions;
     controllerOptions.name = name;
     controllerOptions.workers = options.workers;
-    return std::make_shared<runtime::Controller>(controllerOptions, reconcileLoop(std::move(decide), client, *recorder), timing, metrics);
+    return std::make_shared<runtime::Controller>(controllerOptions, reconcileLoop(std::move(decide), client, *recorder),
+                                                 timing, metrics);
   };
   // Gather, then decide: the same four lines for each kind.
   const auto decide = [&](auto read, auto reconcile, const kube::Resource& resource, auto meta) -> Decide {
-    return [&gatherer, &settings, read, reconcile, &resource, meta](const std::string& namespace_, const std::string& name,
-                                                                    const Gatherer::Call& call) -> Result<std::optional<Decided>> {
+    return [&gatherer, &settings, read, reconcile, &resource, meta](
+               const std::string& namespace_, const std::string& name,
+               const Gatherer::Call& call) -> Result<std::optional<Decided>> {
       auto snapshot = (gatherer.*read)(namespace_, name, call);
       if (!snapshot) return snapshot.error();
       if (!*snapshot) return std::optional<Decided>();
@@ -81,21 +89,26 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
     };
   };
   Controllers controllers;
-  controllers.rollbacks = controller("frameworkrollback", decide(&Gatherer::rollback, reconcilers::reconcileRollback, api::kFrameworkRollbacks,
-                                                                 [](const reconcilers::RollbackSnapshot& s) { return s.rollback.meta; }));
-  controllers.backups = controller("frameworkbackup", decide(&Gatherer::backup, reconcilers::reconcileBackup, api::kFrameworkBackups,
-                                                             [](const reconcilers::BackupSnapshot& s) { return s.backup.meta; }));
-  controllers.frameworks = controller("framework", decide(&Gatherer::framework, reconcilers::reconcileFramework, api::kFrameworks,
-                                                          [](const reconcilers::FrameworkSnapshot& s) { return s.object.meta; }));
-  controllers.repositories = controller("backuprepository", decide(&Gatherer::repository, reconcilers::reconcileRepository, api::kBackupRepositories,
-                                                                   [](const reconcilers::RepositorySnapshot& s) { return s.object.meta; }));
+  controllers.rollbacks = controller(
+      "frameworkrollback", decide(&Gatherer::rollback, reconcilers::reconcileRollback, api::kFrameworkRollbacks,
+                                  [](const reconcilers::RollbackSnapshot& s) { return s.rollback.meta; }));
+  controllers.backups =
+      controller("frameworkbackup", decide(&Gatherer::backup, reconcilers::reconcileBackup, api::kFrameworkBackups,
+                                           [](const reconcilers::BackupSnapshot& s) { return s.backup.meta; }));
+  controllers.frameworks =
+      controller("framework", decide(&Gatherer::framework, reconcilers::reconcileFramework, api::kFrameworks,
+                                     [](const reconcilers::FrameworkSnapshot& s) { return s.object.meta; }));
+  controllers.repositories = controller(
+      "backuprepository", decide(&Gatherer::repository, reconcilers::reconcileRepository, api::kBackupRepositories,
+                                 [](const reconcilers::RepositorySnapshot& s) { return s.object.meta; }));
 
   runtime::ManagerOptions managerOptions;
   managerOptions.healthAddress = options.healthAddress;
   managerOptions.metricsAddress = options.metricsAddress;
   runtime::Manager manager(managerOptions, timing, metrics);
   for (auto& reflector : triggers.reflectors(controllers)) manager.add(reflector);
-  for (auto& each : {controllers.rollbacks, controllers.backups, controllers.frameworks, controllers.repositories}) manager.add(each);
+  for (auto& each : {controllers.rollbacks, controllers.backups, controllers.frameworks, controllers.repositories})
+    manager.add(each);
   manager.addOther(recorder);
   if (elector) manager.elect(elector);
   runtime::log(runtime::Level::Info, "starting", {{"moverImage", options.moverImage}, {"instance", options.instance}});

@@ -54,27 +54,39 @@ Result<Options> parseOptions(const std::vector<std::string>& arguments) {
     } else {
       return Error{ErrorCode::BadInput, "flag " + flag + " needs a value"};
     }
-    if (flag == "--mover-image") out.moverImage = value;
-    else if (flag == "--image-pull-policy") out.imagePullPolicy = value;
-    else if (flag == "--kubeconfig") out.kubeconfig = value;
-    else if (flag == "--lease-namespace") out.leaseNamespace = value;
-    else if (flag == "--metrics-addr") out.metricsAddress = value;
-    else if (flag == "--probe-addr") out.healthAddress = value;
-    else if (flag == "--log-format") out.logFormat = value;
-    else if (flag == "--log-level") out.logLevel = value;
+    if (flag == "--mover-image")
+      out.moverImage = value;
+    else if (flag == "--image-pull-policy")
+      out.imagePullPolicy = value;
+    else if (flag == "--kubeconfig")
+      out.kubeconfig = value;
+    else if (flag == "--lease-namespace")
+      out.leaseNamespace = value;
+    else if (flag == "--metrics-addr")
+      out.metricsAddress = value;
+    else if (flag == "--probe-addr")
+      out.healthAddress = value;
+    else if (flag == "--log-format")
+      out.logFormat = value;
+    else if (flag == "--log-level")
+      out.logLevel = value;
     else if (flag == "--leader-elect") {
-      if (value != "true" && value != "false") return Error{ErrorCode::BadInput, "flag --leader-elect takes true or false, not \"" + value + "\""};
+      if (value != "true" && value != "false")
+        return Error{ErrorCode::BadInput, "flag --leader-elect takes true or false, not \"" + value + "\""};
       out.leaderElection = value == "true";
     } else if (flag == "--workers") {
       out.workers = std::atoi(value.c_str());
-      if (out.workers < 1 || out.workers > 64) return Error{ErrorCode::BadInput, "flag --workers takes a number from 1 to 64, not \"" + value + "\""};
+      if (out.workers < 1 || out.workers > 64)
+        return Error{ErrorCode::BadInput, "flag --workers takes a number from 1 to 64, not \"" + value + "\""};
     } else {
       return Error{ErrorCode::BadInput, "unknown flag " + flag};
     }
   }
-  if (out.moverImage.empty()) return Error{ErrorCode::BadInput, "the mover's image is not known: set --mover-image or $MOVER_IMAGE"};
+  if (out.moverImage.empty())
+    return Error{ErrorCode::BadInput, "the mover's image is not known: set --mover-image or $MOVER_IMAGE"};
   if (out.imagePullPolicy != "IfNotPresent" && out.imagePullPolicy != "Always" && out.imagePullPolicy != "Never")
-    return Error{ErrorCode::BadInput, "flag --image-pull-policy takes IfNotPresent, Always or Never, not \"" + out.imagePullPolicy + "\""};
+    return Error{ErrorCode::BadInput,
+                 "flag --image-pull-policy takes IfNotPresent, Always or Never, not \"" + out.imagePullPolicy + "\""};
   return out;
 }
 

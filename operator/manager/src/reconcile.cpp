@@ -23,7 +23,8 @@ Result<Sent> send(kube::Client& client, const kube::Request& request, const runt
   if (error.code == ErrorCode::AlreadyExists && request.verb == kube::Verb::Create) return Sent::Yes;
   if (error.code == ErrorCode::NotFound && request.verb == kube::Verb::Delete) return Sent::Yes;
   if (error.code == ErrorCode::Conflict || error.code == ErrorCode::NotFound ||
-      (error.code == ErrorCode::Invalid && request.verb == kube::Verb::Patch && request.patchType == kube::PatchType::Json)) {
+      (error.code == ErrorCode::Invalid && request.verb == kube::Verb::Patch &&
+       request.patchType == kube::PatchType::Json)) {
     runtime::log(runtime::Level::Debug, "stale write refused", {{"request", request.describe()}, {"error", error}});
     return Sent::Stale;
   }
@@ -32,9 +33,10 @@ Result<Sent> send(kube::Client& client, const kube::Request& request, const runt
 
 }  // namespace
 
-runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> client, runtime::EventRecorder& recorder) {
-  return [decide = std::move(decide), client = std::move(client), &recorder](const std::string& key,
-                                                                            const runtime::ReconcileContext& context) -> Result<runtime::ReconcileResult> {
+runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> client,
+                                 runtime::EventRecorder& recorder) {
+  return [decide = std::move(decide), client = std::move(client), &recorder](
+             const std::string& key, const runtime::ReconcileContext& context) -> Result<runtime::ReconcileResult> {
     const auto [namespace_, name] = runtime::splitObjectKey(key);
     const Gatherer::Call call{context.deadline, context.cancel};
     for (int pass = 0; pass < kPasses; ++pass) {
@@ -51,7 +53,8 @@ runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> cl
       }
       for (const auto& event : decision.events) {
         recorder.record({(*decided)->regarding, event.type, event.reason, event.action, event.note, {}});
-        runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note, {{"reason", event.reason}});
+        runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note,
+                     {{"reason", event.reason}});
       }
       if (!decision.again || decision.requests.empty()) return runtime::ReconcileResult{decision.requeueAfter, {}};
     }

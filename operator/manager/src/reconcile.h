@@ -20,10 +20,12 @@ struct Decided {
   runtime::ObjectReference regarding;
 };
 // Absent: the object is gone, nothing to do.
-using Decide = std::function<Result<std::optional<Decided>>(const std::string& namespace_, const std::string& name, const Gatherer::Call& call)>;
+using Decide = std::function<Result<std::optional<Decided>>(const std::string& namespace_, const std::string& name,
+                                                            const Gatherer::Call& call)>;
 
-// A Reconcile for runtime::Controller. Requests of a decision are sent in order; the first that fails ends the pass. A stale
-// write (Conflict, a failed JSON patch test) means the snapshot was old: a new one is taken. `recorder` outlives it.
+// A Reconcile for runtime::Controller. Requests of a decision are sent in order; the first that fails ends the pass. A
+// stale write (Conflict, a failed JSON patch test) means the snapshot was old: a new one is taken. `recorder` outlives
+// it.
 runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> client, runtime::EventRecorder& recorder);
 
 }  // namespace rollback::manager

@@ -28,16 +28,26 @@ Result<Trace> decodeTrace(std::string_view document) {
   static const json::Projection projection(
       {"metadata.name", "metadata.namespace", "metadata.uid", "metadata.resourceVersion", "metadata.labels.*"});
   Trace out;
-  auto decoded = projection.decode(document, [&](std::size_t path, const std::vector<std::string>& wild, const json::Value& value) {
-    switch (path) {
-      case 0: out.meta.name = value.text; break;
-      case 1: out.meta.namespace_ = value.text; break;
-      case 2: out.meta.uid = value.text; break;
-      case 3: out.meta.resourceVersion = value.text; break;
-      default:
-        if (wild[0] == api::kLabelOwnerKind || wild[0] == api::kLabelOwnerName) out.meta.labels[wild[0]] = std::string(value.text);
-    }
-  });
+  auto decoded = projection.decode(
+      document, [&](std::size_t path, const std::vector<std::string>& wild, const json::Value& value) {
+        switch (path) {
+          case 0:
+            out.meta.name = value.text;
+            break;
+          case 1:
+            out.meta.namespace_ = value.text;
+            break;
+          case 2:
+            out.meta.uid = value.text;
+            break;
+          case 3:
+            out.meta.resourceVersion = value.text;
+            break;
+          default:
+            if (wild[0] == api::kLabelOwnerKind || wild[0] == api::kLabelOwnerName)
+              out.meta.labels[wild[0]] = std::string(value.text);
+        }
+      });
   if (!decoded) return decoded.error();
   return out;
 }
@@ -47,7 +57,8 @@ Triggers::Triggers(std::shared_ptr<kube::Client> client, runtime::Timing timing,
       timing_(std::move(timing)),
       metrics_(metrics),
       rollbacks_({{"framework", [](const api::FrameworkRollback& r) { return std::vector{frameworkOf(r)}; }}}),
-      frameworks_({{"workload", workloadsOf}, {"class", [](const api::Framework& f) { return std::vector{f.spec.className}; }}}),
+      frameworks_({{"workload", workloadsOf},
+                   {"class", [](const api::Framework& f) { return std::vector{f.spec.className}; }}}),
       backups_({{"framework", [](const api::FrameworkBackup& b) { return std::vector{frameworkOf(b)}; }}}) {}
 
 void Triggers::frameworkChanged(const std::string& namespace_, const std::string& name) {
@@ -57,11 +68,13 @@ void Triggers::frameworkChanged(const std::string& namespace_, const std::string
     if (!rollback->status.phase || !api::isEnding(*rollback->status.phase) || !rollback->meta.finalizers.empty())
       controllers_.rollbacks->enqueue(objectKey(rollback->meta));
   for (const auto& backup : backups_.byIndex("framework", key))
-    if (backup->status.phase != "Completed" && backup->status.phase != "Failed") controllers_.backups->enqueue(objectKey(backup->meta));
+    if (backup->status.phase != "Completed" && backup->status.phase != "Failed")
+      controllers_.backups->enqueue(objectKey(backup->meta));
 }
 
 void Triggers::workloadChanged(const std::string& kind, const kube::ObjectMeta& meta) {
-  for (const auto& framework : frameworks_.byIndex("workload", kind + "/" + objectKey(meta))) frameworkChanged(framework->meta.namespace_, framework->meta.name);
+  for (const auto& framework : frameworks_.byIndex("workload", kind + "/" + objectKey(meta)))
+    frameworkChanged(framework->meta.namespace_, framework->meta.name);
 }
 
 void Triggers::ownedChanged(const kube::ObjectMeta& meta) {
@@ -70,15 +83,19 @@ void Triggers::ownedChanged(const kube::ObjectMeta& meta) {
     return found == meta.labels.end() ? std::string() : found->second;
   };
   const std::string kind = label(api::kLabelOwnerKind), key = objectKey(meta.namespace_, label(api::kLabelOwnerName));
-  if (kind == "FrameworkRollback") controllers_.rollbacks->enqueue(key);
-  else if (kind == "FrameworkBackup") controllers_.backups->enqueue(key);
-  else if (kind == "Framework") controllers_.frameworks->enqueue(key);
+  if (kind == "FrameworkRollback")
+    controllers_.rollbacks->enqueue(key);
+  else if (kind == "FrameworkBackup")
+    controllers_.backups->enqueue(key);
+  else if (kind == "Framework")
+    controllers_.frameworks->enqueue(key);
 }
 
 std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Controllers& controllers) {
   controllers_ = controllers;
   std::vector<std::shared_ptr<runtime::Synced>> out;
-  const auto watch = [&](auto& store, const kube::Resource& resource, const std::string& selector, auto decode, auto onChange) {
+  const auto watch = [&](auto& store, const kube::Resource& resource, const std::string& selector, auto decode,
+                         auto onChange) {
     using T = typename std::decay_t<decltype(store)>::Ptr::element_type;
     using Object = std::remove_const_t<T>;
     out.push_back(std::make_shared<runtime::Reflector<Object>>(
@@ -86,31 +103,42 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         [decode](std::string_view document) { return runtime::shared(decode(document)); }, onChange, metrics_));
   };
   // Frameworks first: whatever comes later finds whom it concerns.
-  watch(frameworks_, api::kFrameworks, "", api::decodeFramework, [this](const std::string&, const auto& before, const auto& after) {
-    const auto& meta = (after ? after : before)->meta;
-    frameworkChanged(meta.namespace_, meta.name);
-  });
-  watch(rollbacks_, api::kFrameworkRollbacks, "", api::decodeFrameworkRollback, [this](const std::string& key, const auto& before, const auto& after) {
-    controllers_.rollbacks->enqueue(key);
-    if (!after) controllers_.frameworks->enqueue(frameworkOf(*before));
-  });
-  watch(backups_, api::kFrameworkBackups, "", api::decodeFrameworkBackup, [this](const std::string& key, const auto& before, const auto& after) {
-    controllers_.backups->enqueue(key);
-    if (!after) controllers_.frameworks->enqueue(frameworkOf(*before));
-  });
+  watch(frameworks_, api::kFrameworks, "", api::decodeFramework,
+        [this](const std::string&, const auto& before, const auto& after) {
+          const auto& meta = (after ? after : before)->meta;
+          frameworkChanged(meta.namespace_, meta.name);
+        });
+  watch(rollbacks_, api::kFrameworkRollbacks, "", api::decodeFrameworkRollback,
+        [this](const std::string& key, const auto& before, const auto& after) {
+          controllers_.rollbacks->enqueue(key);
+          if (!after) controllers_.frameworks->enqueue(frameworkOf(*before));
+        });
+  watch(backups_, api::kFrameworkBackups, "", api::decodeFrameworkBackup,
+        [this](const std::string& key, const auto& before, const auto& after) {
+          controllers_.backups->enqueue(key);
+          if (!after) controllers_.frameworks->enqueue(frameworkOf(*before));
+        });
   watch(repositories_, api::kBackupRepositories, "", api::decodeBackupRepository,
         [this](const std::string& key, const auto&, const auto&) { controllers_.repositories->enqueue(key); });
-  watch(classes_, api::kFrameworkClasses, "", api::decodeFrameworkClass, [this](const std::string& key, const auto&, const auto&) {
-    for (const auto& framework : frameworks_.byIndex("class", key)) frameworkChanged(framework->meta.namespace_, framework->meta.name);
-  });
+  watch(classes_, api::kFrameworkClasses, "", api::decodeFrameworkClass,
+        [this](const std::string& key, const auto&, const auto&) {
+          for (const auto& framework : frameworks_.byIndex("class", key))
+            frameworkChanged(framework->meta.namespace_, framework->meta.name);
+        });
   const std::string ours = std::string(api::kLabelManagedBy) + "=" + api::kFieldManager;
-  const auto owned = [this](const std::string&, const auto& before, const auto& after) { ownedChanged((after ? after : before)->meta); };
+  const auto owned = [this](const std::string&, const auto& before, const auto& after) {
+    ownedChanged((after ? after : before)->meta);
+  };
   watch(jobs_, kube::resources::kJobs, ours, decodeTrace, owned);
   watch(pods_, kube::resources::kPods, ours, decodeTrace, owned);
   watch(deployments_, kube::resources::kDeployments, "", decodeTrace,
-        [this](const std::string&, const auto& before, const auto& after) { workloadChanged("Deployment", (after ? after : before)->meta); });
+        [this](const std::string&, const auto& before, const auto& after) {
+          workloadChanged("Deployment", (after ? after : before)->meta);
+        });
   watch(statefulSets_, kube::resources::kStatefulSets, "", decodeTrace,
-        [this](const std::string&, const auto& before, const auto& after) { workloadChanged("StatefulSet", (after ? after : before)->meta); });
+        [this](const std::string&, const auto& before, const auto& after) {
+          workloadChanged("StatefulSet", (after ? after : before)->meta);
+        });
   return out;
 }
 

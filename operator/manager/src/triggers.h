@@ -1,5 +1,5 @@
-// Triggers: what is watched, and which keys a change concerns. Caches hold projections: of a Deployment, a Job or a pod only
-// what it takes to know whom it concerns.
+// Triggers: what is watched, and which keys a change concerns. Caches hold projections: of a Deployment, a Job or a pod
+// only what it takes to know whom it concerns.
 #pragma once
 
 #include <memory>

@@ -77,7 +77,9 @@ TEST_CASE("Given the target's schema is live already, when rolled back, then the
   REQUIRE(world.rollback->status.message.find("was left alone") != std::string::npos);
 }
 
-TEST_CASE("Given a target that never becomes ready, when rolled back, then everything returns as it was and the restored copy is kept") {
+TEST_CASE(
+    "Given a target that never becomes ready, when rolled back, then everything returns as it was and the restored "
+    "copy is kept") {
   World world;
   world.brokenImages.insert("localhost/demo-app:1.0.0");
   const bool ended = world.run();
@@ -173,24 +175,56 @@ TEST_CASE("Given a refusal, when planned, then the reason is said and nothing wa
     void (*arrange)(World&);
     const char* code;
   };
-  const auto c = GENERATE(
-      Case{"no backup", [](World& w) { w.backupExists = false; }, "SchemaUnknown"},
-      Case{"role may not create databases", [](World& w) { w.blockers = {{"MayNotCreateDatabase", "role shop may not create databases"}}; }, "MayNotCreateDatabase"},
-      Case{"space", [](World& w) { w.blockers = {{"NotEnoughSpace", "2 GiB needed, 1 GiB free"}}; }, "NotEnoughSpace"},
-      Case{"space unknown", [](World& w) { w.blockers = {{"SpaceUnknown", "capacity is not declared"}}; }, "SpaceUnknown"},
-      Case{"missing workload", [](World& w) { w.framework.spec.components[0].workloadName = "gone"; }, "WorkloadMissing"},
-      Case{"paused", [](World& w) { w.deployment.paused = true; }, "WorkloadPaused"},
-      Case{"reserved database", [](World& w) { w.framework.spec.stores[0].postgres->database = "postgres"; }, "ReservedDatabase"},
-      Case{"unknown backup", [](World& w) { w.rollback->spec.to.backupName = "nope"; }, "BackupNotFound"},
-      Case{"wrong version of backup",
-           [](World& w) { w.rollback->spec.to.version = "0.9.0"; w.rollback->spec.to.backupName = "shop-1"; }, "BackupOfAnotherVersion"},
-      Case{"old backup", [](World& w) { w.now += std::chrono::hours(48); }, "BackupTooOld"},
-      Case{"corruption without a named backup", [](World& w) { w.rollback->spec.reason = "DataCorruption"; }, "BackupNotNamed"},
-      Case{"no known good version", [](World& w) { w.rollback->spec.to = {}; w.rollback->spec.to.lastKnownGood = true; }, "NoKnownGoodVersion"},
-      Case{"key differs",
-           [](World& w) { w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}}; w.keyState = "Differ"; }, "KeyDiffers"},
-      Case{"key unknown",
-           [](World& w) { w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}}; w.keyState = "Unknown"; }, "KeyUnknown"});
+  const auto c =
+      GENERATE(Case{"no backup", [](World& w) { w.backupExists = false; }, "SchemaUnknown"},
+               Case{"role may not create databases",
+                    [](World& w) {
+                      w.blockers = {{"MayNotCreateDatabase", "role shop may not create databases"}};
+                    },
+                    "MayNotCreateDatabase"},
+               Case{"space",
+                    [](World& w) {
+                      w.blockers = {{"NotEnoughSpace", "2 GiB needed, 1 GiB free"}};
+                    },
+                    "NotEnoughSpace"},
+               Case{"space unknown",
+                    [](World& w) {
+                      w.blockers = {{"SpaceUnknown", "capacity is not declared"}};
+                    },
+                    "SpaceUnknown"},
+               Case{"missing workload", [](World& w) { w.framework.spec.components[0].workloadName = "gone"; },
+                    "WorkloadMissing"},
+               Case{"paused", [](World& w) { w.deployment.paused = true; }, "WorkloadPaused"},
+               Case{"reserved database", [](World& w) { w.framework.spec.stores[0].postgres->database = "postgres"; },
+                    "ReservedDatabase"},
+               Case{"unknown backup", [](World& w) { w.rollback->spec.to.backupName = "nope"; }, "BackupNotFound"},
+               Case{"wrong version of backup",
+                    [](World& w) {
+                      w.rollback->spec.to.version = "0.9.0";
+                      w.rollback->spec.to.backupName = "shop-1";
+                    },
+                    "BackupOfAnotherVersion"},
+               Case{"old backup", [](World& w) { w.now += std::chrono::hours(48); }, "BackupTooOld"},
+               Case{"corruption without a named backup", [](World& w) { w.rollback->spec.reason = "DataCorruption"; },
+                    "BackupNotNamed"},
+               Case{"no known good version",
+                    [](World& w) {
+                      w.rollback->spec.to = {};
+                      w.rollback->spec.to.lastKnownGood = true;
+                    },
+                    "NoKnownGoodVersion"},
+               Case{"key differs",
+                    [](World& w) {
+                      w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}};
+                      w.keyState = "Differ";
+                    },
+                    "KeyDiffers"},
+               Case{"key unknown",
+                    [](World& w) {
+                      w.frameworkClass.spec.keys = {{"encryption-key", "main", "KEY"}};
+                      w.keyState = "Unknown";
+                    },
+                    "KeyUnknown"});
   World world;
   c.arrange(world);
   const bool ended = world.run();
@@ -223,7 +257,8 @@ static int passesOf(void (*arrange)(World&)) {
   World world;
   arrange(world);
   int passes = 0;
-  while (world.rollback && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase)) && passes < 1000) {
+  while (world.rollback && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase)) &&
+         passes < 1000) {
     for (const auto& request : world.decide().requests)
       if (!world.send(request)) break;
     world.step();
@@ -232,15 +267,18 @@ static int passesOf(void (*arrange)(World&)) {
   return passes;
 }
 
-TEST_CASE("Given the process dies at any pass, before, in the middle of or after its writes, then it ends in the same place") {
+TEST_CASE(
+    "Given the process dies at any pass, before, in the middle of or after its writes, then it ends in the same "
+    "place") {
   struct Scenario {
     const char* name;
     void (*arrange)(World&);
     Phase end;
   };
-  const auto scenario = GENERATE(Scenario{"success", [](World&) {}, Phase::Succeeded},
-                                 Scenario{"revert", [](World& w) { w.brokenImages.insert("localhost/demo-app:1.0.0"); }, Phase::Reverted},
-                                 Scenario{"unhealthy", [](World& w) { w.checkHealthy = false; }, Phase::Reverted});
+  const auto scenario =
+      GENERATE(Scenario{"success", [](World&) {}, Phase::Succeeded},
+               Scenario{"revert", [](World& w) { w.brokenImages.insert("localhost/demo-app:1.0.0"); }, Phase::Reverted},
+               Scenario{"unhealthy", [](World& w) { w.checkHealthy = false; }, Phase::Reverted});
   const int passes = passesOf(scenario.arrange);
   REQUIRE(passes < 1000);
   for (int die = 0; die < passes; ++die)
@@ -254,15 +292,18 @@ TEST_CASE("Given the process dies at any pass, before, in the middle of or after
       }
       // This pass dies after `kept` of its writes were executed; nothing it kept in memory survives.
       const auto decision = world.decide();
-      for (int i = 0; i < kept && i < static_cast<int>(decision.requests.size()); ++i) world.send(decision.requests[static_cast<std::size_t>(i)]);
+      for (int i = 0; i < kept && i < static_cast<int>(decision.requests.size()); ++i)
+        world.send(decision.requests[static_cast<std::size_t>(i)]);
       world.step(30000);
       const bool ended = world.run(1000);
       INFO(scenario.name << ", dead at pass " << die << " after " << kept << " writes\n" << story(world));
       REQUIRE(ended);
       REQUIRE(world.rollback->status.phase == scenario.end);
       REQUIRE(world.restores == 1);
-      if (scenario.end == Phase::Succeeded) requireRolledBack(world);
-      else requireAsBefore(world);
+      if (scenario.end == Phase::Succeeded)
+        requireRolledBack(world);
+      else
+        requireAsBefore(world);
     }
 }
 
@@ -296,7 +337,9 @@ TEST_CASE("Given the rollback is deleted or aborted at any pass, then the applic
 TEST_CASE("Given one snapshot, when decided twice, then the answer is the same, and it either records or acts") {
   World world;
   const rollback::reconcilers::Settings settings{"m", "Never"};
-  for (int pass = 0; pass < 200 && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase)); ++pass) {
+  for (int pass = 0;
+       pass < 200 && !(world.rollback->status.phase && rollback::api::isEnding(*world.rollback->status.phase));
+       ++pass) {
     const auto snapshot = world.snapshot();
     const auto first = rollback::reconcilers::reconcileRollback(snapshot, settings);
     const auto second = rollback::reconcilers::reconcileRollback(snapshot, settings);
@@ -304,7 +347,8 @@ TEST_CASE("Given one snapshot, when decided twice, then the answer is the same, 
     for (std::size_t i = 0; i < first.requests.size(); ++i) {
       REQUIRE(first.requests[i].describe() == second.requests[i].describe());
       REQUIRE(first.requests[i].body == second.requests[i].body);
-      const bool records = first.requests[i].resource.plural == "frameworkrollbacks" && first.requests[i].subresource == "status";
+      const bool records =
+          first.requests[i].resource.plural == "frameworkrollbacks" && first.requests[i].subresource == "status";
       if (records) REQUIRE(first.requests.size() == 1);
     }
     for (const auto& request : first.requests) world.send(request);

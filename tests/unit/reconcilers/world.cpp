@@ -102,7 +102,8 @@ int World::livePods() const {
 }
 
 int World::liveJobs() const {
-  return static_cast<int>(std::count_if(jobs.begin(), jobs.end(), [](const auto& j) { return j.second.podStarted && !j.second.pod.ended(); }));
+  return static_cast<int>(std::count_if(jobs.begin(), jobs.end(),
+                                        [](const auto& j) { return j.second.podStarted && !j.second.pod.ended(); }));
 }
 
 bool World::serving() const {
@@ -157,8 +158,10 @@ bool World::send(const kube::Request& request) {
   const json body = request.body.empty() ? json() : json::parse(request.body);
   const std::string& plural = request.resource.plural;
   const bool ours = request.resource.group == api::kGroup;
-  if (ours && !request.asServiceAccount.empty()) violation("our own resources are written as ourselves: " + request.describe());
-  if (!ours && request.mutates() && request.asServiceAccount != api::kRunner) violation("not as the runner: " + request.describe());
+  if (ours && !request.asServiceAccount.empty())
+    violation("our own resources are written as ourselves: " + request.describe());
+  if (!ours && request.mutates() && request.asServiceAccount != api::kRunner)
+    violation("not as the runner: " + request.describe());
   if (!request.namespace_.empty() && request.namespace_ != "demo") violation("S12: " + request.describe());
 
   if (plural == "frameworkrollbacks") {
@@ -208,7 +211,9 @@ bool World::send(const kube::Request& request) {
     return true;
   }
   if (plural == "deployments") {
-    if (body["metadata"]["resourceVersion"] != deployment.meta.resourceVersion || body["metadata"]["uid"] != deployment.meta.uid) return false;
+    if (body["metadata"]["resourceVersion"] != deployment.meta.resourceVersion ||
+        body["metadata"]["uid"] != deployment.meta.uid)
+      return false;
     if (request.subresource == "scale") {
       deployment.replicas = body["spec"]["replicas"];
     } else {
@@ -249,7 +254,8 @@ bool World::send(const kube::Request& request) {
       model.image = pod["containers"][0]["image"];
       model.effect = body["metadata"]["labels"][api::kLabelEffect];
       if (pod["automountServiceAccountToken"] != false) violation("a Job with a token: " + name);
-      if (model.effect == "write" && !framework.status.activeRollback) violation("S6: a write Job without the lock: " + name);
+      if (model.effect == "write" && !framework.status.activeRollback)
+        violation("S6: a write Job without the lock: " + name);
       touch(model.job.meta);
       jobs[name] = model;
       return true;
@@ -267,7 +273,8 @@ bool World::send(const kube::Request& request) {
     for (const auto& op : body) {
       if (op["op"] != "test") continue;
       if (op["path"] == "/metadata/uid" && op["value"] != found->second.job.meta.uid) return false;
-      if (op["path"] == "/metadata/resourceVersion" && op["value"] != found->second.job.meta.resourceVersion) return false;
+      if (op["path"] == "/metadata/resourceVersion" && op["value"] != found->second.job.meta.resourceVersion)
+        return false;
     }
     found->second.job.suspended = false;
     touch(found->second.job.meta);
@@ -286,7 +293,8 @@ void World::runMover(ModelJob& model) {
     model.job.complete = true;
     log.push_back("mover " + model.verb + ": " + (outcome.kind == Outcome::Kind::Succeeded ? "ok" : outcome.code));
   };
-  if (const auto script = scripted.find(model.verb); script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
+  if (const auto script = scripted.find(model.verb);
+      script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
     const Outcome outcome = script->second;
     scripted.erase(script);
     return finish(outcome);
@@ -309,27 +317,45 @@ void World::runMover(ModelJob& model) {
   if (model.verb == "inspect") {
     json result = {{"server", {{"version", "15.18"}, {"systemIdentifier", "7000"}}},
                    {"live",
-                    {{"name", "shop"}, {"oid", live.oid}, {"sizeBytes", 1000},
-                     {"schema", {{"state", "Known"}, {"count", 2}, {"digest", digestOf(live.schema)}, {"structureDigest", digestOf(live.schema)}}},
+                    {{"name", "shop"},
+                     {"oid", live.oid},
+                     {"sizeBytes", 1000},
+                     {"schema",
+                      {{"state", "Known"},
+                       {"count", 2},
+                       {"digest", digestOf(live.schema)},
+                       {"structureDigest", digestOf(live.schema)}}},
                      {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}}})}}},
                    {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
                    {"blockers", json::array()},
                    {"keys", json::array()}};
     for (const auto& b : blockers) result["blockers"].push_back({{"code", b.code}, {"message", b.message}});
-    for (const auto& key : task.value("keys", json::array())) result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
+    for (const auto& key : task.value("keys", json::array()))
+      result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
     if (task.contains("repository"))
-      result["backup"] = {{"found", true}, {"complete", true}, {"digest", "sha256:backup"}, {"sizeBytes", 500},
-                          {"schemaRelation", live.schema == "1.0.0" ? "Equal" : "Different"},
-                          {"missing", live.schema == "1.0.0" ? json::array() : json::array({"drop_note"})},
-                          {"manifest",
-                           {{"framework", "shop"}, {"current_version", "1.0.0"}, {"createdAt", "2026-11-24T02:00:00Z"}, {"unsettled", false},
-                            {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
-                            {"stores", json::array({{{"name", "database"},
-                                                     {"schema", {{"count", 1}, {"digest", digestOf("1.0.0")}, {"structureDigest", digestOf("1.0.0")}}},
-                                                     {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}}}};
+      result["backup"] = {
+          {"found", true},
+          {"complete", true},
+          {"digest", "sha256:backup"},
+          {"sizeBytes", 500},
+          {"schemaRelation", live.schema == "1.0.0" ? "Equal" : "Different"},
+          {"missing", live.schema == "1.0.0" ? json::array() : json::array({"drop_note"})},
+          {"manifest",
+           {{"framework", "shop"},
+            {"current_version", "1.0.0"},
+            {"createdAt", "2026-11-24T02:00:00Z"},
+            {"unsettled", false},
+            {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
+            {"stores",
+             json::array(
+                 {{{"name", "database"},
+                   {"schema", {{"count", 1}, {"digest", digestOf("1.0.0")}, {"structureDigest", digestOf("1.0.0")}}},
+                   {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}}}};
     return finish(succeeded(result));
   }
-  if (model.verb == "verify") return finish(succeeded({{"digest", "sha256:backup"}, {"files", 3}, {"bytes", 500}, {"manifest", {{"framework", "shop"}}}}));
+  if (model.verb == "verify")
+    return finish(
+        succeeded({{"digest", "sha256:backup"}, {"files", 3}, {"bytes", 500}, {"manifest", {{"framework", "shop"}}}}));
   if (model.verb == "stage") {
     const std::string name = names["stage"];
     if (databases.count(name)) return finish(failed("StageExists", "somebody restored into it"));
@@ -344,7 +370,8 @@ void World::runMover(ModelJob& model) {
     }
     const std::string stage = names["stage"], prev = names["prev"];
     if (live.oid == expect["liveOid"]) {
-      if (deployment.containers[0].image != "localhost/demo-app:1.0.0") violation("switched before the image was the target's");
+      if (deployment.containers[0].image != "localhost/demo-app:1.0.0")
+        violation("switched before the image was the target's");
       databases[prev] = live;
       databases[prev].open = false;
       databases["shop"] = databases[stage];
@@ -368,9 +395,15 @@ void World::runMover(ModelJob& model) {
     return finish(succeeded({{"liveOid", databases["shop"].oid}, {"revertedOid", reverted}}));
   }
   if (model.verb == "check") {
-    return finish(succeeded({{"health", json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}})},
-                             {"schema", {{"state", "Known"}, {"count", 1}, {"digest", digestOf(live.schema)}, {"structureDigest", digestOf(live.schema)}}},
-                             {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}));
+    return finish(succeeded(
+        {{"health",
+          json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}})},
+         {"schema",
+          {{"state", "Known"},
+           {"count", 1},
+           {"digest", digestOf(live.schema)},
+           {"structureDigest", digestOf(live.schema)}}},
+         {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}));
   }
   if (model.verb == "discard") {
     for (auto it = databases.begin(); it != databases.end();)
@@ -418,7 +451,8 @@ void World::step(int millis) {
   deployment.observedGeneration = deployment.meta.generation;
   deployment.statusReplicas = static_cast<int>(pods.size());
   deployment.updatedReplicas = deployment.statusReplicas;
-  deployment.readyReplicas = static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }));
+  deployment.readyReplicas =
+      static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }));
   deployment.availableReplicas = deployment.readyReplicas;
 }
 
@@ -430,7 +464,8 @@ bool World::run(int passes) {
     const auto decision = decide();
     for (const auto& request : decision.requests)
       if (!send(request)) break;
-    if (rollback && rollback->status.phase && api::isEnding(*rollback->status.phase) && decision.requests.empty()) return true;
+    if (rollback && rollback->status.phase && api::isEnding(*rollback->status.phase) && decision.requests.empty())
+      return true;
     step();
   }
   return false;

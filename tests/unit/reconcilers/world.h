@@ -1,6 +1,6 @@
-// A small model of a namespace for tests of the engine: a Framework with one Deployment and one PostgreSQL database, an API
-// server that knows compare-and-swap, Jobs that run a model of the mover. Everything is synchronous: requests are applied one by
-// one, step() lets controllers, kubelet and Jobs make one move.
+// A small model of a namespace for tests of the engine: a Framework with one Deployment and one PostgreSQL database, an
+// API server that knows compare-and-swap, Jobs that run a model of the mover. Everything is synchronous: requests are
+// applied one by one, step() lets controllers, kubelet and Jobs make one move.
 #pragma once
 
 #include <map>
@@ -40,9 +40,9 @@ class World {
   World();
 
   // --- what a test sets up
-  std::string liveSchema = "2.0.0";            // of the live database
-  bool backupExists = true;                    // a verified backup of 1.0.0
-  std::set<std::string> brokenImages;          // images whose pods never become ready
+  std::string liveSchema = "2.0.0";    // of the live database
+  bool backupExists = true;            // a verified backup of 1.0.0
+  std::set<std::string> brokenImages;  // images whose pods never become ready
   std::set<std::string> unpullableImages;
   std::map<std::string, reconcilers::Outcome> scripted;  // verb → outcome given instead of the model's, once
   std::vector<reconcilers::Blocker> blockers;
@@ -59,10 +59,10 @@ class World {
   std::map<std::string, ModelJob> jobs;
   std::optional<kube::ConfigMap> ledger;
   std::map<std::string, ModelDatabase> databases;
-  int restores = 0;                            // how often a backup was restored
-  std::vector<std::string> log;                // what happened, for a failure's story
-  std::string runner;                          // the last ServiceAccount a request was sent as
-  std::vector<std::string> violations;         // of rules any request must keep
+  int restores = 0;                     // how often a backup was restored
+  std::vector<std::string> log;         // what happened, for a failure's story
+  std::string runner;                   // the last ServiceAccount a request was sent as
+  std::vector<std::string> violations;  // of rules any request must keep
 
   reconcilers::RollbackSnapshot snapshot();
   // Sends one request; false: the API server refused it (Conflict, Invalid, NotFound).
@@ -70,14 +70,15 @@ class World {
   // Controllers, kubelet and Jobs make one move; time goes on by `millis`.
   void step(int millis = 500);
 
-  // decide, send, step until the rollback has ended (and its finalizer is gone) or `passes` are used up; true if it ended.
+  // decide, send, step until the rollback has ended (and its finalizer is gone) or `passes` are used up; true if it
+  // ended.
   bool run(int passes = 400);
   reconcilers::Decision decide();
 
   bool lockFree() const { return !framework.status.activeRollback; }
   int livePods() const;
   int liveJobs() const;
-  bool serving() const;                        // the deployment's pods are ready and its database is open
+  bool serving() const;  // the deployment's pods are ready and its database is open
 
   static constexpr const char* kName = "back-to-1";
 
