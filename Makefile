@@ -6,6 +6,9 @@ CLUSTER ?= demo
 FRAMEWORK ?= shop
 JOBS ?= $(shell nproc)
 export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
+# Two checkouts share the compiler cache: paths are hashed relative to the tree.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 
 .PHONY: help deps build test demo cluster-up cluster-down image lint format bench clean
 

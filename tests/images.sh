@@ -3,6 +3,7 @@
 #   images.sh [operator] [mover] [postgres] [demo-app] [n8n]      (default: operator mover)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the compiler cache
 preset=${PRESET:-release}
 bin=$root/build/$preset/bin
 out=$root/build/images

@@ -3,6 +3,7 @@
 # with one line of totals. TIERS="unit api" runs only those. Under CI=true a tier that CI must run may not be skipped.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the compiler cache
 cd "$root"
 preset=${PRESET:-release}
 build=$root/build/$preset
