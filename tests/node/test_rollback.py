@@ -20,7 +20,8 @@ def setUpModule():
     LAB.down()
     LAB.up(*[IMAGES / f"{n}.tar" for n in ("rollback-operator", "rollback-mover", "postgres", "demo-app-1.0.0", "demo-app-1.0.1", "demo-app-2.0.0")])
     LAB.install_operator()
-    LAB.samples("class")
+    # Less patience with a target that does not become healthy than a user would have.
+    LAB.apply_text((ROOT / "manifests/samples/demo/class.yaml").read_text().replace("timeoutSeconds: 120", "timeoutSeconds: 40"))
 
 
 def tearDownModule():
