@@ -50,7 +50,8 @@ std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, c
     views.push_back(view);
   }
   const auto position = [&](const ComponentView& view) {
-    return view.described ? view.described - frameworkClass.components.data() : static_cast<std::ptrdiff_t>(frameworkClass.components.size());
+    return view.described ? view.described - frameworkClass.components.data()
+                          : static_cast<std::ptrdiff_t>(frameworkClass.components.size());
   };
   std::stable_sort(views.begin(), views.end(), [&](const auto& a, const auto& b) { return position(a) < position(b); });
   std::vector<ComponentView> ordered;
@@ -61,8 +62,9 @@ std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, c
     const std::size_t before = ordered.size();
     for (const auto& view : views) {
       if (placed.count(view.component->name)) continue;
-      const bool ready = !view.described || std::all_of(view.described->dependsOn.begin(), view.described->dependsOn.end(),
-                                                        [&](const std::string& d) { return placed.count(d) || !present.count(d); });
+      const bool ready =
+          !view.described || std::all_of(view.described->dependsOn.begin(), view.described->dependsOn.end(),
+                                         [&](const std::string& d) { return placed.count(d) || !present.count(d); });
       if (!ready) continue;
       ordered.push_back(view);
       placed.insert(view.component->name);
@@ -87,12 +89,14 @@ std::string unsettled(const std::vector<ComponentView>& components) {
     const std::string what = component.key() + " of component " + component.component->name;
     if (!component.view->workload) return what + " does not exist";
     if (!component.container())
-      return what + (component.component->container.empty() ? " has more than one container: name one in components[].container"
-                                                            : " has no container " + component.component->container);
+      return what + (component.component->container.empty()
+                         ? " has more than one container: name one in components[].container"
+                         : " has no container " + component.component->container);
     const auto& workload = *component.view->workload;
     if (!workload.rolledOut())
-      return what + " is rolling out: " + std::to_string(workload.updatedReplicas) + " of " + std::to_string(workload.replicas) +
-             " replicas are updated, " + std::to_string(workload.readyReplicas) + " ready";
+      return what + " is rolling out: " + std::to_string(workload.updatedReplicas) + " of " +
+             std::to_string(workload.replicas) + " replicas are updated, " + std::to_string(workload.readyReplicas) +
+             " ready";
     if (imageIds(component).size() > 1) return what + " has pods that run different images";
   }
   return {};
@@ -101,7 +105,8 @@ std::string unsettled(const std::vector<ComponentView>& components) {
 std::vector<std::pair<std::string, std::string>> imagesOf(const std::vector<ComponentView>& components) {
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& component : components)
-    if (const auto* container = component.container()) out.emplace_back(component.component->name, pinned(container->image, component.imageId()));
+    if (const auto* container = component.container())
+      out.emplace_back(component.component->name, pinned(container->image, component.imageId()));
   return out;
 }
 

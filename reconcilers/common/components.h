@@ -12,8 +12,8 @@
 
 namespace rollback::reconcilers {
 
-// One component of the framework, joined with its workload. Points into the Framework, the class and the snapshot it was made
-// from, which must outlive it.
+// One component of the framework, joined with its workload. Points into the Framework, the class and the snapshot it
+// was made from, which must outlive it.
 struct ComponentView {
   const api::FrameworkComponent* component = nullptr;
   const api::Component* described = nullptr;  // by the class; nullptr if the class does not know it
@@ -22,22 +22,22 @@ struct ComponentView {
   std::string key() const { return component->workloadKind + "/" + component->workloadName; }
   // The container that carries the version; nullptr if the workload or the container is missing.
   const kube::Container* container() const;
-  // What that container's image is in the pods that run it: image of the template, and the imageID all of them report ("" if
-  // none runs, none reports one, or they differ).
+  // What that container's image is in the pods that run it: image of the template, and the imageID all of them report
+  // ("" if none runs, none reports one, or they differ).
   std::string imageId() const;
 };
 
-// In start order: the class's order, each component after those it depends on; what the class does not know comes last. The
-// first one's image says the version of the framework.
+// In start order: the class's order, each component after those it depends on; what the class does not know comes last.
+// The first one's image says the version of the framework.
 std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, const api::FrameworkSpec& framework,
                                                   const api::FrameworkClassSpec& frameworkClass);
 
-// `image`, with the digest behind it that `imageId` names, if a registry can serve it ("repo@sha256:…"; an image that was
-// imported into the node has a bare "sha256:…", which nobody can pull).
+// `image`, with the digest behind it that `imageId` names, if a registry can serve it ("repo@sha256:…"; an image that
+// was imported into the node has a bare "sha256:…", which nobody can pull).
 std::string pinned(const std::string& image, const std::string& imageId);
 
-// Why the components do not run one known version each, all of it: a workload or container that is missing, a rollout that is
-// not complete, pods of two images. Empty: settled. A workload at 0 replicas is settled.
+// Why the components do not run one known version each, all of it: a workload or container that is missing, a rollout
+// that is not complete, pods of two images. Empty: settled. A workload at 0 replicas is settled.
 std::string unsettled(const std::vector<ComponentView>& components);
 
 // Component → image as the pods run it, pinned. Meaningful while unsettled() is empty.

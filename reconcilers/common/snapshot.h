@@ -36,11 +36,11 @@ struct NamespaceSnapshot {
   OptIn optIn;
   std::optional<api::Framework> framework;
   std::optional<api::FrameworkClass> frameworkClass;
-  std::optional<api::BackupRepository> repository;      // the one the object or its framework names
+  std::optional<api::BackupRepository> repository;  // the one the object or its framework names
   bool repositoryClaimExists = false;
-  std::map<std::string, WorkloadView> workloads;        // key "Deployment/shop": components and tools
-  std::vector<JobView> jobs;                            // owned by the object (label owner-uid)
-  std::vector<kube::Pod> orphans;                       // pods with the same label whose Job is gone
+  std::map<std::string, WorkloadView> workloads;  // key "Deployment/shop": components and tools
+  std::vector<JobView> jobs;                      // owned by the object (label owner-uid)
+  std::vector<kube::Pod> orphans;                 // pods with the same label whose Job is gone
 
   const WorkloadView* workload(const std::string& kind, const std::string& name) const {
     const auto it = workloads.find(kind + "/" + name);
@@ -51,9 +51,10 @@ struct NamespaceSnapshot {
 struct RollbackSnapshot {
   NamespaceSnapshot ns;
   api::FrameworkRollback rollback;
-  std::vector<api::FrameworkBackup> backups;            // of the framework
-  std::optional<kube::ConfigMap> ledger;                // named ledgerName(rollback)
-  std::vector<std::pair<std::string, std::string>> frameworkSharers;  // framework, store: others on one of our databases
+  std::vector<api::FrameworkBackup> backups;  // of the framework
+  std::optional<kube::ConfigMap> ledger;      // named ledgerName(rollback)
+  std::vector<std::pair<std::string, std::string>>
+      frameworkSharers;  // framework, store: others on one of our databases
 };
 
 struct BackupSnapshot {
@@ -66,6 +67,12 @@ struct FrameworkSnapshot {
   api::Framework object;
   // The rollback that holds the lock: present, or known by a live read to be gone (or another of the same name).
   enum class Holder { None, Present, Gone } holder = Holder::None;
+  Holder backupHolder = Holder::None;  // the same of status.activeBackup
+};
+
+struct RepositorySnapshot {
+  NamespaceSnapshot ns;
+  api::BackupRepository object;
 };
 
 }  // namespace rollback::reconcilers

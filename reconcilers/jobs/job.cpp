@@ -188,7 +188,6 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
   if (spec.ttlSecondsAfterFinished >= 0) job["spec"]["ttlSecondsAfterFinished"] = spec.ttlSecondsAfterFinished;
 
   auto request = kube::create(kube::resources::kJobs, spec.owner.namespace_, job.dump(-1, ' ', false, json::error_handler_t::replace));
-  request.name = spec.name;
   request.asServiceAccount = api::kRunner;
   return request;
 }

@@ -158,6 +158,7 @@ Result<VerifyResult> decodeVerifyResult(const std::string& document) {
   VerifyResult out;
   out.digest = text(doc, "digest");
   out.bytes = integer(doc, "bytes");
+  out.manifestVersion = static_cast<int>(integer(child(doc, "manifest"), "manifestVersion"));
   const json& manifest = child(doc, "manifest");
   out.version = text(manifest, "current_version");
   if (out.version.empty()) out.version = text(manifest, "version");

@@ -82,6 +82,7 @@ struct SwitchBackResult {
 struct VerifyResult {
   std::string digest, version, framework, createdAt;
   std::int64_t bytes = 0;
+  int manifestVersion = 0;  // 0: the manifest does not say, as in folders that older scripts wrote
   bool unsettled = false;
   std::vector<std::pair<std::string, std::string>> images;
   std::vector<api::StoreSchema> schemas;

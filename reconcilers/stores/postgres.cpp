@@ -229,7 +229,7 @@ JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string&
   for (const auto& image : images)
     list.push_back({{"component", image.component}, {"container", image.container}, {"image", image.image}, {"imageID", image.imageID}});
   task["repository"] = {{"path", path}};
-  task["backup"] = {{"framework", owner.framework}, {"class", ""}, {"namespace", owner.namespace_}, {"version", version},
+  task["backup"] = {{"framework", owner.framework}, {"class", framework.className}, {"namespace", owner.namespace_}, {"version", version},
                     {"store", store.name}, {"images", list}, {"reason", reason}};
   spec.keys = keySources();
   task["keys"] = json::array();

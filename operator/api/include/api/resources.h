@@ -30,6 +30,7 @@ inline constexpr const char* kAnnotationGo = "rollback.pa-ecosystem.io/go";
 inline constexpr const char* kAnnotationUnlock = "rollback.pa-ecosystem.io/unlock";
 
 inline constexpr const char* kRollbackFinalizer = "rollback.pa-ecosystem.io/rollback";
+inline constexpr const char* kBackupFinalizer = "rollback.pa-ecosystem.io/backup";  // while a backup holds its framework
 inline constexpr const char* kFrameworkFinalizer = "rollback.pa-ecosystem.io/locked";
 
 }  // namespace rollback::api

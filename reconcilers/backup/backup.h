@@ -1,0 +1,24 @@
+// FrameworkBackup: takes a backup of the framework's database, proves it by a full read and lists it; or, with
+// spec.path, reads a folder that is already there and lists what it holds.
+//
+//   take    Lock (Framework.status.activeBackup, by compare-and-swap) → Backup → Verify → Unlock → Completed
+//   import  Verify → Completed
+//   failed  running Jobs deleted, lock given back, then Failed: the application was never touched
+//
+// While anything stands in the way the phase is Pending and the reason for the wait is in message and conditions.
+// Backups and rollbacks of a framework exclude each other. An ended backup is never taken again.
+#pragma once
+
+#include "common/decision.h"
+#include "common/settings.h"
+#include "common/snapshot.h"
+
+namespace rollback::reconcilers {
+
+Decision reconcileBackup(const BackupSnapshot& snapshot, const Settings& settings);
+
+// "<framework>/<framework>-backup-YYYYMMDD-HHMMSS", UTC: where a backup that begins now is written, below the
+// repository's path.
+std::string backupPath(const std::string& framework, WallTime now);
+
+}  // namespace rollback::reconcilers

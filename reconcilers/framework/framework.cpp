@@ -1,0 +1,209 @@
+#include "framework/framework.h"
+
+#include <algorithm>
+
+#include "api/resources.h"
+#include "common/conditions.h"
+#include "common/finalizer.h"
+#include "common/opt_in.h"
+#include "framework/pass.h"
+#include "jobs/run.h"
+
+namespace rollback::reconcilers {
+namespace {
+
+constexpr Millis kSlow{60000};  // for what is not watched: bindings
+constexpr Millis kUnsettled{15000};
+
+const api::FrameworkClassSpec& classOf(const NamespaceSnapshot& ns) {
+  static const api::FrameworkClassSpec none;
+  return ns.frameworkClass ? ns.frameworkClass->spec : none;
+}
+
+Decision act(std::vector<kube::Request> requests) {
+  Decision decision;
+  decision.requests = std::move(requests);
+  decision.again = true;
+  decision.requeueAfter = Millis(1000);
+  return decision;
+}
+
+// The status write, if the draft says anything new; events go with it.
+Decision written(FrameworkPass& pass, const FrameworkAnswer& answer) {
+  Decision decision;
+  pass.draft.status.observedGeneration = pass.draft.meta.generation;
+  decision.requeueAfter = answer.recheck;
+  const std::string body = api::encodeFrameworkStatus(pass.draft);
+  if (body == api::encodeFrameworkStatus(pass.in.object)) return decision;
+  decision.requests.push_back(
+      kube::updateStatus(api::kFrameworks, pass.draft.meta.namespace_, pass.draft.meta.name, body));
+  decision.events = answer.events;
+  decision.again = answer.again;
+  return decision;
+}
+
+Decision unlocked(FrameworkPass& pass) {
+  auto& status = pass.draft.status;
+  const std::string name = status.activeRollback->name, uid = status.activeRollback->uid;
+  status.activeRollback.reset();
+  auto& steps = status.steps;
+  steps.erase(
+      std::remove_if(steps.begin(), steps.end(), [](const auto& record) { return record.name == "ReturnToService"; }),
+      steps.end());
+  FrameworkAnswer answer;
+  answer.again = true;
+  answer.events.push_back(
+      {"Warning", "Unlocked", "Unlock",
+       "the lock of rollback " + name + " (uid " + uid + ") was given up by annotation " + api::kAnnotationUnlock});
+  return written(pass, answer);
+}
+
+Decision backupLost(FrameworkPass& pass) {
+  FrameworkAnswer answer;
+  answer.again = true;
+  answer.events.push_back(
+      {"Warning", "BackupGone", "Unlock",
+       "backup " + pass.draft.status.activeBackup->name + ", which held the framework, is gone; it is free again"});
+  pass.draft.status.activeBackup.reset();
+  return written(pass, answer);
+}
+
+// A rollback has begun: no Job of ours may have a session on a database it is going to rename.
+std::vector<kube::Request> stopOwnJobs(const FrameworkPass& pass) {
+  std::vector<kube::Request> deletes;
+  for (const auto& view : pass.in.ns.jobs)
+    if (!(view.job.ended() && view.podsGone()) && !view.job.meta.deleting()) deletes.push_back(deleteJob(view.job));
+  return deletes;
+}
+
+// The state of things in the order a reader would ask: the first that is wrong is why it is not Ready.
+struct Verdict {
+  std::string reason = "Healthy", message;
+  bool stalled = false;      // waiting for a person
+  bool reconciling = false;  // waiting for something that is under way
+};
+
+Verdict judge(const FrameworkPass& pass, const std::optional<Unhealthy>& ill, const std::string& stores,
+              const FrameworkAnswer& answer) {
+  const auto& ns = pass.in.ns;
+  const auto& status = pass.draft.status;
+  if (status.activeRollback && pass.in.holder == FrameworkSnapshot::Holder::Gone)
+    return {"RollbackGone", answer.busy, true, false};
+  if (status.activeRollback)
+    return {"RollbackActive", "rollback " + status.activeRollback->name + " is at work", false, true};
+  if (!ns.frameworkClass)
+    return {"ClassMissing", "FrameworkClass " + pass.spec().className + " does not exist; kubectl get frameworkclasses",
+            true, false};
+  if (!ns.optIn.allowed) return {kNotOptedIn, ns.optIn.reason, true, false};
+  if (!stores.empty()) return {"StoresUnsupported", stores, true, false};
+  if (ill) return {ill->reason, ill->message, false, ill->reason == "RolloutUnsettled"};
+  if (!answer.busy.empty()) return {"Inspecting", answer.busy, false, true};
+  return {"Healthy",
+          "version " + (status.running && !status.running->version.empty() ? status.running->version : "unknown") +
+              " is healthy",
+          false, false};
+}
+
+void publish(FrameworkPass& pass, const Verdict& verdict, const std::string& stores) {
+  const auto& ns = pass.in.ns;
+  const ConditionWriter write{pass.draft.status.conditions, ns.now, pass.draft.meta.generation};
+  const bool ready = verdict.reason == "Healthy";
+  write.set("Ready", ready ? "True" : "False", verdict.reason, verdict.message);
+  write.set("Reconciling", verdict.reconciling ? "True" : "False", verdict.reason,
+            verdict.reconciling ? verdict.message : "");
+  write.set("Stalled", verdict.stalled ? "True" : "False", verdict.reason, verdict.stalled ? verdict.message : "");
+  if (ns.frameworkClass)
+    write.set("ClassFound", "True", "Found", "");
+  else
+    write.set("ClassFound", "False", "ClassMissing", "FrameworkClass " + pass.spec().className + " does not exist");
+  if (ns.optIn.allowed)
+    write.set("OptedIn", "True", "OptedIn", "");
+  else
+    write.set("OptedIn", "False", kNotOptedIn, ns.optIn.reason);
+  if (!ns.frameworkClass)
+    write.set("StoresSupported", "Unknown", "ClassMissing", "");
+  else
+    write.set("StoresSupported", stores.empty() ? "True" : "False", stores.empty() ? "Supported" : "StoresUnsupported",
+              stores);
+}
+
+}  // namespace
+
+FrameworkPass::FrameworkPass(const FrameworkSnapshot& snapshot, const Settings& s)
+    : in(snapshot),
+      settings(s),
+      draft(snapshot.object),
+      components(componentsInStartOrder(snapshot.ns, snapshot.object.spec, classOf(snapshot.ns))) {}
+
+std::optional<PostgresDriver> FrameworkPass::driver(const api::Store& store) const {
+  if (!in.ns.frameworkClass || !store.postgres) return std::nullopt;
+  const auto* described = findStoreClass(in.ns.frameworkClass->spec, store.name);
+  if (!described) return std::nullopt;
+  return PostgresDriver{JobOwner{"Framework", draft.meta.name, draft.meta.uid, draft.meta.namespace_, draft.meta.name},
+                        in.ns,
+                        in.object.spec,
+                        in.ns.frameworkClass->spec,
+                        store,
+                        *described};
+}
+
+std::string FrameworkPass::jobNameOf(const std::string& step, const std::string& store, int attempt) const {
+  return jobName("fwk", draft.meta.uid, step, store, attempt);
+}
+
+JobRunInput FrameworkPass::jobInput(const std::string& step, const std::string& store, int maxAttempts) const {
+  JobRunInput input;
+  input.now = in.ns.now;
+  input.newToken = in.ns.newToken;
+  input.jobs = &in.ns.jobs;
+  input.orphans = &in.ns.orphans;
+  input.maxAttempts = maxAttempts;
+  input.name = [this, step, store](int attempt) { return jobNameOf(step, store, attempt); };
+  return input;
+}
+
+Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& settings) {
+  const auto& meta = snapshot.object.meta;
+  const auto& status = snapshot.object.status;
+  const bool locked = status.activeRollback.has_value();
+  const bool held = hasFinalizer(meta, api::kFrameworkFinalizer);
+  if (held && (!locked || (meta.deleting() && snapshot.ns.terminating)))
+    return act({removeFinalizer(api::kFrameworks, meta, api::kFrameworkFinalizer)});
+  if (meta.deleting() && !held) return {};
+
+  FrameworkPass pass(snapshot, settings);
+  const auto unlock = meta.annotations.find(api::kAnnotationUnlock);
+  if (locked && unlock != meta.annotations.end() && unlock->second == status.activeRollback->uid) return unlocked(pass);
+  if (locked && !held) return act({addFinalizer(api::kFrameworks, meta, api::kFrameworkFinalizer)});
+  if (status.activeBackup && snapshot.backupHolder == FrameworkSnapshot::Holder::Gone) return backupLost(pass);
+
+  const auto ill = unhealthy(pass);
+  const std::string stores = snapshot.ns.frameworkClass ? unsupportedStores(pass) : std::string();
+  FrameworkAnswer answer;
+  if (locked) {
+    pass.draft.status.healthy = !ill;
+    if (snapshot.holder == FrameworkSnapshot::Holder::Gone) answer = lostLock(pass);
+    if (snapshot.ns.optIn.allowed)
+      if (auto deletes = stopOwnJobs(pass); !deletes.empty()) return act(std::move(deletes));
+  } else {
+    if (snapshot.ns.frameworkClass) observeRunning(pass, !ill);
+    const bool able = snapshot.ns.frameworkClass && snapshot.ns.optIn.allowed && stores.empty();
+    if (able && !ill) answer = inspectStores(pass);
+    if (able && answer.requests.empty() && !answer.again) {
+      FrameworkAnswer cleanup = cleanUp(pass);
+      if (answer.recheck)
+        cleanup.recheck = cleanup.recheck ? std::min(*cleanup.recheck, *answer.recheck) : answer.recheck;
+      cleanup.busy = answer.busy;
+      answer = std::move(cleanup);
+    }
+    if (!snapshot.ns.optIn.allowed) answer.recheck = kSlow;
+    // The last pods of an old image go without a word of their workload.
+    if (ill && ill->reason == "RolloutUnsettled")
+      answer.recheck = std::min(answer.recheck.value_or(kUnsettled), kUnsettled);
+  }
+  if (!answer.requests.empty()) return act(std::move(answer.requests));
+  publish(pass, judge(pass, ill, stores, answer), stores);
+  return written(pass, answer);
+}
+
+}  // namespace rollback::reconcilers
