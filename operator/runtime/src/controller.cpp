@@ -25,7 +25,8 @@ std::string randomId(const Random& random) {
 
 // What the next try will probably settle is no error to a reader of logs.
 Level severity(const Error& error) {
-  const bool expected = error.code == ErrorCode::Conflict || error.code == ErrorCode::Cancelled || error.code == ErrorCode::Fenced;
+  const bool expected =
+      error.code == ErrorCode::Conflict || error.code == ErrorCode::Cancelled || error.code == ErrorCode::Fenced;
   return expected ? Level::Info : Level::Error;
 }
 
@@ -40,16 +41,21 @@ struct Controller::Instruments {
         requeue(total(metrics, name, "requeue")),
         requeueAfter(total(metrics, name, "requeue_after")),
         errors(metrics.counter("controller_runtime_reconcile_errors_total", "Reconciles that failed.", labels)),
-        terminal(metrics.counter("controller_runtime_terminal_reconcile_errors_total", "Reconciles that failed for good.", labels)),
-        panics(metrics.counter("controller_runtime_reconcile_panics_total", "Reconciles that threw an exception.", labels)),
-        timeouts(metrics.counter("controller_runtime_reconcile_timeouts_total", "Reconciles that outlived their deadline.", labels)),
-        time(metrics.histogram("controller_runtime_reconcile_time_seconds", "Time of a reconcile.", secondsBuckets(), labels)),
+        terminal(metrics.counter("controller_runtime_terminal_reconcile_errors_total",
+                                 "Reconciles that failed for good.", labels)),
+        panics(metrics.counter("controller_runtime_reconcile_panics_total", "Reconciles that threw an exception.",
+                               labels)),
+        timeouts(metrics.counter("controller_runtime_reconcile_timeouts_total",
+                                 "Reconciles that outlived their deadline.", labels)),
+        time(metrics.histogram("controller_runtime_reconcile_time_seconds", "Time of a reconcile.", secondsBuckets(),
+                               labels)),
         active(metrics.gauge("controller_runtime_active_workers", "Workers that reconcile now.", labels)) {
     metrics.gauge("controller_runtime_max_concurrent_reconciles", "Workers.", labels).set(workers);
   }
 
   static Counter& total(Registry& metrics, const std::string& name, const std::string& result) {
-    return metrics.counter("controller_runtime_reconcile_total", "Reconciles by result.", {{"controller", name}, {"result", result}});
+    return metrics.counter("controller_runtime_reconcile_total", "Reconciles by result.",
+                           {{"controller", name}, {"result", result}});
   }
 
   const Labels labels;
@@ -91,7 +97,8 @@ void Controller::process(const std::string& key) {
   const MonoTime started = timing_.clock.now();
   const ReconcileContext context{randomId(timing_.random), Deadline{started + options_.reconcileTimeout}, aborted_};
   const auto [namespace_, objectName] = splitObjectKey(key);
-  const LogScope scope({{"controller", options_.name}, {"namespace", namespace_}, {"name", objectName}, {"reconcileID", context.id}});
+  const LogScope scope(
+      {{"controller", options_.name}, {"namespace", namespace_}, {"name", objectName}, {"reconcileID", context.id}});
 
   instruments_->active.add(1);
   const Result<ReconcileResult> result = guarded(key, context);
@@ -140,7 +147,8 @@ Result<ReconcileResult> Controller::guarded(const std::string& key, const Reconc
   } catch (...) {
   }
   instruments_->panics.add();
-  return Error{ErrorCode::Internal, "reconciling " + key + " threw: " + what + ". This is a defect of the operator, please report it."};
+  return Error{ErrorCode::Internal,
+               "reconciling " + key + " threw: " + what + ". This is a defect of the operator, please report it."};
 }
 
 }  // namespace rollback::runtime

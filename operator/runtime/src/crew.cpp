@@ -29,14 +29,16 @@ void Manager::Crew::work(Member& member) {
   try {
     result = member.runnable->run(member.stop);
   } catch (const std::exception& thrown) {
-    result = Error{ErrorCode::Internal, member.runnable->name() + " threw: " + thrown.what() + ". This is a defect of the operator, please report it."};
+    result = Error{ErrorCode::Internal, member.runnable->name() + " threw: " + thrown.what() +
+                                            ". This is a defect of the operator, please report it."};
   }
   const bool asked = member.stop.cancelled();
   if (!result) log(Level::Error, "ended with an error", {{"part", member.runnable->name()}, {"error", result.error()}});
   const std::lock_guard<std::mutex> hold(mutex_);
   member.ended = true;
   if (!asked && !failure_) {
-    failure_ = result ? Error{ErrorCode::Internal, member.runnable->name() + " ended without being asked to"} : result.error();
+    failure_ =
+        result ? Error{ErrorCode::Internal, member.runnable->name() + " ended without being asked to"} : result.error();
   }
   changed_.notify_all();
 }
@@ -55,7 +57,8 @@ void Manager::Crew::cancel(Stage stage) {
 bool Manager::Crew::ended(Stage stage, Deadline until) {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto all = [&] {
-    return std::all_of(members_.begin(), members_.end(), [&](const auto& each) { return each->stage != stage || each->ended; });
+    return std::all_of(members_.begin(), members_.end(),
+                       [&](const auto& each) { return each->stage != stage || each->ended; });
   };
   while (!all()) {
     if (until.expired(timing_.clock)) return false;

@@ -27,8 +27,8 @@ class Manager::Crew {
 
   // Wakes wait().
   void notify();
-  // Waits for notify() or the end of a member before it was cancelled, until `done` is true or `until`. `done` is called with
-  // the crew's lock held.
+  // Waits for notify() or the end of a member before it was cancelled, until `done` is true or `until`. `done` is
+  // called with the crew's lock held.
   template <typename Done>
   void wait(MonoTime until, Done done) {
     std::unique_lock<std::mutex> lock(mutex_);

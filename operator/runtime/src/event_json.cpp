@@ -33,15 +33,16 @@ std::string cutText(const std::string& text, std::size_t most) {
 
 std::string eventName(const std::string& object, WallTime time, std::uint64_t sequence) {
   char suffix[24];
-  const auto nanoseconds = static_cast<std::uint64_t>(time.time_since_epoch().count()) * 1'000'000 + sequence % 1'000'000;
+  const auto nanoseconds =
+      static_cast<std::uint64_t>(time.time_since_epoch().count()) * 1'000'000 + sequence % 1'000'000;
   std::snprintf(suffix, sizeof suffix, ".%016llx", static_cast<unsigned long long>(nanoseconds));
   std::string name = object.substr(0, kMostName - 17);
   while (!name.empty() && (name.back() == '.' || name.back() == '-')) name.pop_back();
   return name + suffix;
 }
 
-std::string encodeEvent(const Event& event, const EventIdentity& identity, const std::string& controller, const std::string& instance,
-                        int count, WallTime last) {
+std::string encodeEvent(const Event& event, const EventIdentity& identity, const std::string& controller,
+                        const std::string& instance, int count, WallTime last) {
   json out = {{"apiVersion", "events.k8s.io/v1"},
               {"kind", "Event"},
               {"metadata", {{"namespace", identity.namespace_}, {"name", identity.name}}},

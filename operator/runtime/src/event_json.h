@@ -18,8 +18,8 @@ struct EventIdentity {
 std::string eventName(const std::string& object, WallTime time, std::uint64_t sequence);
 
 // `count` > 1 makes it a series, last seen at `last`.
-std::string encodeEvent(const Event& event, const EventIdentity& identity, const std::string& controller, const std::string& instance,
-                        int count, WallTime last);
+std::string encodeEvent(const Event& event, const EventIdentity& identity, const std::string& controller,
+                        const std::string& instance, int count, WallTime last);
 // A merge patch of the series alone: nothing else of an Event may change.
 std::string encodeEventSeries(int count, WallTime last);
 

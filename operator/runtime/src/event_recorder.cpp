@@ -33,7 +33,8 @@ bool retryable(const Error& error) {
 }
 
 std::string identify(const ObjectReference& reference) {
-  return reference.apiVersion + "\n" + reference.kind + "\n" + reference.namespace_ + "\n" + reference.name + "\n" + reference.uid;
+  return reference.apiVersion + "\n" + reference.kind + "\n" + reference.namespace_ + "\n" + reference.name + "\n" +
+         reference.uid;
 }
 
 // Everything but time and note.
@@ -50,14 +51,15 @@ struct Series {
   MonoTime lastSeen;  // the same, monotonic
   int sentCount = 0;  // what the server knows; 0: nothing
   MonoTime sentAt;
-  MonoTime due;       // when to look at it again
+  MonoTime due;  // when to look at it again
   int failures = 0;
 };
 
 }  // namespace
 
 ObjectReference referenceTo(const kube::Resource& resource, const kube::ObjectMeta& meta) {
-  return ObjectReference{resource.apiVersion(), resource.kind, meta.namespace_, meta.name, meta.uid, meta.resourceVersion};
+  return ObjectReference{resource.apiVersion(), resource.kind, meta.namespace_, meta.name, meta.uid,
+                         meta.resourceVersion};
 }
 
 // record() fills the inbox from any thread; everything else belongs to the one that calls step().
@@ -87,7 +89,8 @@ class EventRecorder::Machine {
       arrived_.notify_one();
     });
     std::unique_lock<std::mutex> lock(mutex_);
-    while (inbox_.empty() && !stop.cancelled() && timing_.clock.now() < until) timing_.waiter.wait(lock, arrived_, until);
+    while (inbox_.empty() && !stop.cancelled() && timing_.clock.now() < until)
+      timing_.waiter.wait(lock, arrived_, until);
   }
 
   MonoTime step(const http::CancelToken& stop) {
@@ -197,8 +200,10 @@ class EventRecorder::Machine {
   }
 
   Result<void> create(Series& series, int count, Deadline deadline, const http::CancelToken& stop) {
-    const std::string body = encodeEvent(series.event, series.identity, options_.controller, options_.instance, count, series.last);
-    const Result<std::string> answer = client_->send(kube::create(kube::resources::kEvents, series.identity.namespace_, body), deadline, stop);
+    const std::string body =
+        encodeEvent(series.event, series.identity, options_.controller, options_.instance, count, series.last);
+    const Result<std::string> answer =
+        client_->send(kube::create(kube::resources::kEvents, series.identity.namespace_, body), deadline, stop);
     // It is there already when an earlier answer got lost.
     if (!answer && answer.error().code != ErrorCode::AlreadyExists) return answer.error();
     series.sentCount = count;
@@ -208,8 +213,8 @@ class EventRecorder::Machine {
   Result<void> extend(Series& series, Deadline deadline, const http::CancelToken& stop) {
     const int count = series.count;
     const Result<std::string> answer =
-        client_->send(kube::patch(kube::resources::kEvents, series.identity.namespace_, series.identity.name, kube::PatchType::Merge,
-                                  encodeEventSeries(count, series.last)),
+        client_->send(kube::patch(kube::resources::kEvents, series.identity.namespace_, series.identity.name,
+                                  kube::PatchType::Merge, encodeEventSeries(count, series.last)),
                       deadline, stop);
     if (!answer) return answer.error();
     series.sentCount = count;
@@ -229,7 +234,8 @@ class EventRecorder::Machine {
   std::uint64_t sequence_ = 0;
 };
 
-EventRecorder::EventRecorder(EventRecorderOptions options, std::shared_ptr<kube::Client> client, Timing timing, Registry& metrics)
+EventRecorder::EventRecorder(EventRecorderOptions options, std::shared_ptr<kube::Client> client, Timing timing,
+                             Registry& metrics)
     : machine_(std::make_unique<Machine>(std::move(options), std::move(client), std::move(timing), metrics)) {}
 EventRecorder::~EventRecorder() = default;
 

@@ -18,8 +18,10 @@ std::optional<std::string> below(const std::string& path, const std::string& pre
 
 http::ServerHandler endpointsHandler(Endpoints endpoints) {
   return [endpoints](const std::string& path, const std::string& query) {
-    if (const auto rest = below(path, "/healthz"); rest && endpoints.healthz) return endpoints.healthz->answer(*rest, query);
-    if (const auto rest = below(path, "/readyz"); rest && endpoints.readyz) return endpoints.readyz->answer(*rest, query);
+    if (const auto rest = below(path, "/healthz"); rest && endpoints.healthz)
+      return endpoints.healthz->answer(*rest, query);
+    if (const auto rest = below(path, "/readyz"); rest && endpoints.readyz)
+      return endpoints.readyz->answer(*rest, query);
     http::ServerAnswer answer;
     if (path == "/metrics" && endpoints.metrics) {
       answer.contentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,7 +35,9 @@ http::ServerHandler endpointsHandler(Endpoints endpoints) {
 }
 
 Result<std::unique_ptr<http::Server>> serveEndpoints(const std::string& bindAddress, Endpoints endpoints) {
-  const Error malformed{ErrorCode::BadInput, "'" + bindAddress + "' is no address to listen on: use ':8081', '127.0.0.1:8081' or '[::1]:8081'"};
+  const Error malformed{
+      ErrorCode::BadInput,
+      "'" + bindAddress + "' is no address to listen on: use ':8081', '127.0.0.1:8081' or '[::1]:8081'"};
   const std::size_t colon = bindAddress.rfind(':');
   if (colon == std::string::npos) return malformed;
   std::string address = bindAddress.substr(0, colon);

@@ -14,7 +14,7 @@
 namespace rollback::runtime {
 namespace {
 
-constexpr double kJitter = 1.2;                // of the retry period, while others lead (client-go JitterFactor)
+constexpr double kJitter = 1.2;  // of the retry period, while others lead (client-go JitterFactor)
 constexpr Millis kReleaseTimeout{1500};
 constexpr Millis kHealthTolerance{10000};
 constexpr std::int64_t kShut = INT64_MIN;
@@ -38,19 +38,22 @@ std::string hex(const Random& random, int digits) {
 }  // namespace
 
 std::string leaderIdentity(const std::string& hostname, const Random& random) {
-  return hostname + "_" + hex(random, 8) + "-" + hex(random, 4) + "-4" + hex(random, 3) + "-a" + hex(random, 3) + "-" + hex(random, 12);
+  return hostname + "_" + hex(random, 8) + "-" + hex(random, 4) + "-4" + hex(random, 3) + "-a" + hex(random, 3) + "-" +
+         hex(random, 12);
 }
 
 // Single-threaded but for the gate, leads_ and lastRenew_.
 class LeaderElector::Machine {
  public:
-  Machine(LeaderElectionOptions options, std::shared_ptr<kube::Client> client, Timing timing, LeaderCallbacks callbacks, Registry& metrics)
+  Machine(LeaderElectionOptions options, std::shared_ptr<kube::Client> client, Timing timing, LeaderCallbacks callbacks,
+          Registry& metrics)
       : options_(std::move(options)),
         client_(std::move(client)),
         timing_(timing),
         callbacks_(std::move(callbacks)),
         master_(metrics.gauge("leader_election_master_status", "1 if this replica leads.", {{"name", options_.name}})),
-        slowpath_(metrics.counter("leader_election_slowpath_total", "Renewals that had to read the Lease first.", {{"name", options_.name}})),
+        slowpath_(metrics.counter("leader_election_slowpath_total", "Renewals that had to read the Lease first.",
+                                  {{"name", options_.name}})),
         gate_(new Gate{timing.clock, options_.namespace_ + "/" + options_.name}) {}
 
   Result<Millis> step(const http::CancelToken& stop) {
@@ -61,7 +64,8 @@ class LeaderElector::Machine {
         started();
         return options_.retryPeriod;
       }
-      return options_.retryPeriod + Millis(static_cast<Millis::rep>(static_cast<double>(options_.retryPeriod.count()) * kJitter * timing_.random()));
+      return options_.retryPeriod + Millis(static_cast<Millis::rep>(static_cast<double>(options_.retryPeriod.count()) *
+                                                                    kJitter * timing_.random()));
     }
     if (outcome == Outcome::HeldByOther) return lost("another replica holds it");
     if (now >= gate_->end()) return lost("it could not be renewed in time");
@@ -85,7 +89,8 @@ class LeaderElector::Machine {
         return;
       }
       if (put.error().code != ErrorCode::Conflict) {
-        log(Level::Warn, "leadership could not be given back, it will expire", {{"lease", gate_->lease}, {"error", put.error()}});
+        log(Level::Warn, "leadership could not be given back, it will expire",
+            {{"lease", gate_->lease}, {"error", put.error()}});
         return;
       }
       if (!read(deadline, never) || lease_->record.holder != options_.identity) return;
@@ -97,7 +102,8 @@ class LeaderElector::Machine {
     if (renewed == kShut) return {};
     const Millis since = timing_.clock.now() - MonoTime(Millis(renewed));
     if (since <= options_.leaseDuration + kHealthTolerance) return {};
-    return Error{ErrorCode::Fenced, "the Lease " + gate_->lease + " was last renewed " + std::to_string(since.count() / 1000) + " s ago, though this replica leads"};
+    return Error{ErrorCode::Fenced, "the Lease " + gate_->lease + " was last renewed " +
+                                        std::to_string(since.count() / 1000) + " s ago, though this replica leads"};
   }
 
   const Timing& timing() const { return timing_; }
@@ -154,7 +160,8 @@ class LeaderElector::Machine {
     }
     const Result<Lease> lease = decodeLease(*answer);
     if (!lease || lease->record.holder != options_.identity) {
-      note("the Lease could not be written", lease ? Error{ErrorCode::Protocol, "the answer names another holder"} : lease.error());
+      note("the Lease could not be written",
+           lease ? Error{ErrorCode::Protocol, "the answer names another holder"} : lease.error());
       return Outcome::Unknown;
     }
     observe(*lease);
@@ -164,7 +171,8 @@ class LeaderElector::Machine {
   }
 
   Result<void> read(Deadline deadline, const http::CancelToken& stop) {
-    const Result<std::string> answer = client_->send(kube::get(kube::resources::kLeases, options_.namespace_, options_.name), deadline, stop);
+    const Result<std::string> answer =
+        client_->send(kube::get(kube::resources::kLeases, options_.namespace_, options_.name), deadline, stop);
     if (!answer) return answer.error();
     const Result<Lease> lease = decodeLease(*answer);
     if (!lease) return lease.error();
@@ -172,7 +180,8 @@ class LeaderElector::Machine {
     return {};
   }
 
-  // Whoever holds it is alive as long as the record changes: its times are by another machine's clock and prove nothing.
+  // Whoever holds it is alive as long as the record changes: its times are by another machine's clock and prove
+  // nothing.
   void observe(const Lease& lease) {
     const bool changed = !lease_ || lease.spec != observedSpec_;
     if (changed) {
@@ -203,7 +212,8 @@ class LeaderElector::Machine {
   kube::Request createRequest() const {
     const std::string now = formatMicroTime(timing_.clock.wall());
     const LeaseRecord record{options_.identity, static_cast<int>(options_.leaseDuration.count() / 1000), now, now, 0};
-    return kube::create(kube::resources::kLeases, options_.namespace_, encodeLease("", options_.namespace_, options_.name, record));
+    return kube::create(kube::resources::kLeases, options_.namespace_,
+                        encodeLease("", options_.namespace_, options_.name, record));
   }
 
   // Carries the resourceVersion of the object it was made from: a stale one is a Conflict.
@@ -227,7 +237,8 @@ class LeaderElector::Machine {
     shut();
     log(Level::Error, "leadership lost", {{"lease", gate_->lease}, {"why", why}});
     if (callbacks_.onLost) callbacks_.onLost();
-    return Error{ErrorCode::Fenced, "leadership of Lease " + gate_->lease + " was lost: " + why + ". The process ends and starts again as a standby."};
+    return Error{ErrorCode::Fenced, "leadership of Lease " + gate_->lease + " was lost: " + why +
+                                        ". The process ends and starts again as a standby."};
   }
 
   void shut() {
@@ -249,8 +260,8 @@ class LeaderElector::Machine {
   Counter& slowpath_;
   const std::shared_ptr<Gate> gate_;
   std::atomic<std::int64_t> lastRenew_{kShut};  // MonoTime in ms, while we lead
-  std::atomic<bool> leads_{false};  // from after onStarted to before onLost
-  std::optional<Lease> lease_;  // as last read or written
+  std::atomic<bool> leads_{false};              // from after onStarted to before onLost
+  std::optional<Lease> lease_;                  // as last read or written
   std::string observedSpec_;
   MonoTime observedAt_{};
   std::string reportedHolder_;
@@ -259,15 +270,18 @@ class LeaderElector::Machine {
 LeaderElector::LeaderElector(std::unique_ptr<Machine> machine) : machine_(std::move(machine)) {}
 LeaderElector::~LeaderElector() = default;
 
-Result<std::shared_ptr<LeaderElector>> LeaderElector::make(LeaderElectionOptions options, std::shared_ptr<kube::Client> client, Timing timing,
+Result<std::shared_ptr<LeaderElector>> LeaderElector::make(LeaderElectionOptions options,
+                                                           std::shared_ptr<kube::Client> client, Timing timing,
                                                            LeaderCallbacks callbacks, Registry& metrics) {
   if (options.namespace_.empty() || options.name.empty() || options.identity.empty()) {
     return Error{ErrorCode::BadInput, "leader election needs the namespace and name of its Lease and an identity"};
   }
-  if (options.leaseDuration <= options.renewDeadline || options.renewDeadline * 10 <= options.retryPeriod * 12 || options.retryPeriod <= Millis(0)) {
+  if (options.leaseDuration <= options.renewDeadline || options.renewDeadline * 10 <= options.retryPeriod * 12 ||
+      options.retryPeriod <= Millis(0)) {
     return Error{ErrorCode::BadInput, "leader election needs lease duration > renew deadline > 1.2 × retry period > 0"};
   }
-  auto machine = std::make_unique<Machine>(std::move(options), std::move(client), std::move(timing), std::move(callbacks), metrics);
+  auto machine = std::make_unique<Machine>(std::move(options), std::move(client), std::move(timing),
+                                           std::move(callbacks), metrics);
   return std::shared_ptr<LeaderElector>(new LeaderElector(std::move(machine)));
 }
 
@@ -290,7 +304,8 @@ Result<void> LeaderElector::run(const http::CancelToken& stop) {
 kube::WriteGate LeaderElector::writeGate() const {
   return [gate = machine_->gate()]() -> Result<Deadline> {
     if (gate->open()) return Deadline{gate->end()};
-    return Error{ErrorCode::Fenced, "not sent: this replica does not hold the Lease " + gate->lease + ", or did not renew it in time"};
+    return Error{ErrorCode::Fenced,
+                 "not sent: this replica does not hold the Lease " + gate->lease + ", or did not renew it in time"};
   };
 }
 

@@ -37,7 +37,8 @@ Result<Lease> decodeLease(std::string_view document) {
   return lease;
 }
 
-std::string encodeLease(const std::string& document, const std::string& namespace_, const std::string& name, const LeaseRecord& record) {
+std::string encodeLease(const std::string& document, const std::string& namespace_, const std::string& name,
+                        const LeaseRecord& record) {
   json object = document.empty() ? json::object() : json::parse(document, nullptr, false);
   if (!object.is_object()) object = json::object();
   object["apiVersion"] = "coordination.k8s.io/v1";

@@ -25,6 +25,7 @@ struct Lease {
 // Protocol if it is no Lease.
 Result<Lease> decodeLease(std::string_view json);
 // `object` (empty: a new one of that name) with the record in its spec.
-std::string encodeLease(const std::string& object, const std::string& namespace_, const std::string& name, const LeaseRecord& record);
+std::string encodeLease(const std::string& object, const std::string& namespace_, const std::string& name,
+                        const LeaseRecord& record);
 
 }  // namespace rollback::runtime

@@ -91,7 +91,9 @@ std::vector<Field>& scoped() {
   return fields;
 }
 
-std::string quoted(const std::string& text, bool ascii) { return json(text).dump(-1, ' ', ascii, json::error_handler_t::replace); }
+std::string quoted(const std::string& text, bool ascii) {
+  return json(text).dump(-1, ' ', ascii, json::error_handler_t::replace);
+}
 
 // Bare if it is one plain word; else a JSON string in ASCII, so that no terminal obeys it.
 std::string word(const std::string& text) {
@@ -116,7 +118,8 @@ std::string formatNow() {
 std::vector<const Field*> merge(std::initializer_list<Field> fields) {
   std::vector<const Field*> out;
   for (const Field& outer : scoped()) {
-    const bool repeated = std::any_of(fields.begin(), fields.end(), [&](const Field& each) { return each.key == outer.key; });
+    const bool repeated =
+        std::any_of(fields.begin(), fields.end(), [&](const Field& each) { return each.key == outer.key; });
     if (!repeated) out.push_back(&outer);
   }
   for (const Field& each : fields) out.push_back(&each);
@@ -124,10 +127,12 @@ std::vector<const Field*> merge(std::initializer_list<Field> fields) {
 }
 
 std::string jsonLine(Level level, std::string_view message, const std::vector<const Field*>& fields) {
-  std::string out = R"({"ts":")" + formatNow() + R"(","level":")" + word(level) + R"(","msg":)" + quoted(std::string(message), false);
+  std::string out =
+      R"({"ts":")" + formatNow() + R"(","level":")" + word(level) + R"(","msg":)" + quoted(std::string(message), false);
   for (const Field* each : fields) {
     const bool reserved = each->key == "ts" || each->key == "level" || each->key == "msg";
-    out += "," + quoted(reserved ? each->key + "_" : each->key, false) + ":" + (each->literal ? each->value : quoted(each->value, false));
+    out += "," + quoted(reserved ? each->key + "_" : each->key, false) + ":" +
+           (each->literal ? each->value : quoted(each->value, false));
   }
   return out + "}";
 }
@@ -142,16 +147,20 @@ std::string textLine(Level level, std::string_view message, const std::vector<co
 
 }  // namespace
 
-Field::Field(std::string_view name, const Error& error) : key(name), value(std::string(toString(error.code)) + ": " + error.message) {}
+Field::Field(std::string_view name, const Error& error)
+    : key(name), value(std::string(toString(error.code)) + ": " + error.message) {}
 
 Result<void> setUpLogging(const LogOptions& options) {
   if (options.format != "text" && options.format != "json") {
     return Error{ErrorCode::BadInput, "log format '" + options.format + "' is unknown: use text or json"};
   }
   // Not spdlog's own parser: it takes an unknown word for "off".
-  const std::vector<std::pair<std::string, spdlog::level::level_enum>> levels{
-      {"debug", spdlog::level::debug}, {"info", spdlog::level::info}, {"warn", spdlog::level::warn}, {"error", spdlog::level::err}};
-  const auto level = std::find_if(levels.begin(), levels.end(), [&](const auto& each) { return each.first == options.level; });
+  const std::vector<std::pair<std::string, spdlog::level::level_enum>> levels{{"debug", spdlog::level::debug},
+                                                                              {"info", spdlog::level::info},
+                                                                              {"warn", spdlog::level::warn},
+                                                                              {"error", spdlog::level::err}};
+  const auto level =
+      std::find_if(levels.begin(), levels.end(), [&](const auto& each) { return each.first == options.level; });
   if (level == levels.end()) {
     return Error{ErrorCode::BadInput, "log level '" + options.level + "' is unknown: use debug, info, warn or error"};
   }

@@ -16,7 +16,10 @@ constexpr Millis kSyncPoll{50};  // only while caches fill
 }  // namespace
 
 Manager::Manager(ManagerOptions options, Timing timing, Registry& metrics)
-    : options_(std::move(options)), timing_(std::move(timing)), metrics_(metrics), crew_(std::make_unique<Crew>(timing_)) {
+    : options_(std::move(options)),
+      timing_(std::move(timing)),
+      metrics_(metrics),
+      crew_(std::make_unique<Crew>(timing_)) {
   readyz_.add("caches", [this]() -> Result<void> {
     const std::string missing = unsynced();
     if (missing.empty() && cachesStarted_.load()) return {};
@@ -80,8 +83,10 @@ Result<void> Manager::syncCaches(const http::CancelToken& stop) {
     if (stop.cancelled()) return {};
     if (const auto failure = crew_->failure()) return *failure;
     if (deadline.expired(timing_.clock)) {
-      return Error{ErrorCode::Timeout, "these resources could not be listed in " + std::to_string(options_.syncTimeout.count() / 1000) +
-                                           " s: " + unsynced() + ". Are the CRDs installed and the operator's rights bound? The log says why."};
+      return Error{ErrorCode::Timeout,
+                   "these resources could not be listed in " + std::to_string(options_.syncTimeout.count() / 1000) +
+                       " s: " + unsynced() +
+                       ". Are the CRDs installed and the operator's rights bound? The log says why."};
     }
     crew_->wait(timing_.clock.now() + kSyncPoll, [&] { return stop.cancelled() || unsynced().empty(); });
   }
@@ -109,7 +114,8 @@ void Manager::stopAll(bool orderly) {
     for (const auto& each : controllers_) each->abort();
     if (!crew_->ended(Stage::Controllers, within(options_.abortTimeout))) stuck("controllers");
   }
-  for (const auto& [stage, name] : {std::pair(Stage::Election, "leader election"), std::pair(Stage::Reflectors, "caches"), std::pair(Stage::Others, "others")}) {
+  for (const auto& [stage, name] : {std::pair(Stage::Election, "leader election"),
+                                    std::pair(Stage::Reflectors, "caches"), std::pair(Stage::Others, "others")}) {
     crew_->cancel(stage);
     if (!crew_->ended(stage, within(options_.stopTimeout))) stuck(name);
   }

@@ -25,7 +25,8 @@ const char* word(Type type) {
 bool isName(const std::string& text, bool label) {
   if (text.empty() || (text[0] >= '0' && text[0] <= '9')) return false;
   return std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c == ':' && !label);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (c == ':' && !label);
   });
 }
 
@@ -74,7 +75,8 @@ std::string sample(const std::string& name, const std::string& labels, const His
   std::string out;
   for (std::size_t i = 0; i < now.cumulative.size(); ++i) {
     const std::string bound = i < now.bounds.size() ? number(now.bounds[i]) : "+Inf";
-    out += sample(name + "_bucket", labels + (labels.empty() ? "" : ",") + "le=\"" + bound + '"', std::to_string(now.cumulative[i]));
+    out += sample(name + "_bucket", labels + (labels.empty() ? "" : ",") + "le=\"" + bound + '"',
+                  std::to_string(now.cumulative[i]));
   }
   out += sample(name + "_sum", labels, number(now.sum));
   out += sample(name + "_count", labels, std::to_string(now.cumulative.back()));
@@ -136,8 +138,8 @@ struct Registry::State {
 
   std::mutex mutex;  // guards families
   std::map<std::string, Family> families;
-  // Guards callbacks and is held while they run, so that none runs after its registration is gone. Always taken alone: a
-  // callback may take any lock of its owner's, but asks nothing of this registry.
+  // Guards callbacks and is held while they run, so that none runs after its registration is gone. Always taken alone:
+  // a callback may take any lock of its owner's, but asks nothing of this registry.
   std::mutex callbacksMutex;
   std::map<std::uint64_t, Callback> callbacks;
   std::uint64_t nextCallback = 0;
@@ -162,7 +164,8 @@ Gauge& Registry::gauge(const std::string& name, const std::string& help, Labels 
   return *slot;
 }
 
-Histogram& Registry::histogram(const std::string& name, const std::string& help, std::vector<double> bounds, Labels labels) {
+Histogram& Registry::histogram(const std::string& name, const std::string& help, std::vector<double> bounds,
+                               Labels labels) {
   const std::string series = render(std::move(labels));
   const std::lock_guard<std::mutex> hold(state_->mutex);
   auto& slot = state_->family(name, help, Type::Histogram).histograms[series];
@@ -204,7 +207,8 @@ std::string Registry::expose() const {
     const auto [first, last] = called.equal_range(name);
     for (auto each = first; each != last; ++each) samples += each->second;
     if (samples.empty()) continue;  // all its callbacks are gone
-    out += "# HELP " + name + " " + escaped(family.help, false) + "\n# TYPE " + name + " " + word(family.type) + "\n" + samples;
+    out += "# HELP " + name + " " + escaped(family.help, false) + "\n# TYPE " + name + " " + word(family.type) + "\n" +
+           samples;
   }
   return out;
 }

@@ -4,7 +4,8 @@ namespace rollback::runtime {
 namespace {
 
 bool wellFormed(std::string_view version) {
-  return !version.empty() && version.front() != '0' && version.find_first_not_of("0123456789") == std::string_view::npos;
+  return !version.empty() && version.front() != '0' &&
+         version.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 }  // namespace

@@ -42,18 +42,25 @@ struct Instruments {
   Instruments(Registry& metrics, const std::string& resource, const WatchSink& sink)
       : registry(metrics),
         resource_(resource),
-        decodeErrors(metrics.counter("reflector_decode_errors_total", "Objects that could not be decoded.", {{"resource", resource}})),
+        decodeErrors(metrics.counter("reflector_decode_errors_total", "Objects that could not be decoded.",
+                                     {{"resource", resource}})),
         size(metrics.gaugeCallback("reflector_store_objects", "Objects in the store.", {{"resource", resource}},
                                    [&sink] { return static_cast<double>(sink.size()); })) {}
 
   void list(const std::string& reason) {
-    registry.counter("reflector_lists_total", "Lists begun, by what made them necessary.", {{"reason", reason}, {"resource", resource_}}).add();
+    registry
+        .counter("reflector_lists_total", "Lists begun, by what made them necessary.",
+                 {{"reason", reason}, {"resource", resource_}})
+        .add();
   }
   void watch(const std::string& end) {
-    registry.counter("reflector_watches_total", "Watches ended, by how.", {{"end", end}, {"resource", resource_}}).add();
+    registry.counter("reflector_watches_total", "Watches ended, by how.", {{"end", end}, {"resource", resource_}})
+        .add();
   }
   void event(const char* type) {
-    registry.counter("reflector_watch_events_total", "Watch events received.", {{"resource", resource_}, {"type", type}}).add();
+    registry
+        .counter("reflector_watch_events_total", "Watch events received.", {{"resource", resource_}, {"type", type}})
+        .add();
   }
 
   Registry& registry;
@@ -107,7 +114,8 @@ class WatchLoop::Machine {
     resumeAt_ = listed->resourceVersion;
     failures_ = 0;
     state_ = State::Watch;
-    if (!synced_.exchange(true)) log(Level::Info, "cache synced", {{"resource", options_.name}, {"objects", sink_.size()}});
+    if (!synced_.exchange(true))
+      log(Level::Info, "cache synced", {{"resource", options_.name}, {"objects", sink_.size()}});
     return Millis(0);
   }
 
@@ -130,9 +138,8 @@ class WatchLoop::Machine {
     request.query.emplace_back("timeoutSeconds", std::to_string(timeoutSeconds.count()));
 
     Stream stream{timing_.clock.now()};
-    const Result<void> ended =
-        client_->watch(request, Deadline::after(timing_.clock, asked + kWatchSlack), idle, stop,
-                       [&](const kube::WatchEvent& event) { return take(event, stream); });
+    const Result<void> ended = client_->watch(request, Deadline::after(timing_.clock, asked + kWatchSlack), idle, stop,
+                                              [&](const kube::WatchEvent& event) { return take(event, stream); });
     if (stop.cancelled()) return Millis(0);
     if (stream.bookmarks) bookmarksExpected_ = true;
     if (stream.events > 0) failures_ = 0;
@@ -234,11 +241,16 @@ class WatchLoop::Machine {
     instruments_.decodeErrors.add();
     const Result<kube::ObjectMeta> meta = kube::decodeMeta(object);
     if (!meta || meta->name.empty()) {
-      log(Level::Error, "an object cannot be read", {{"resource", options_.name}, {"bytes", object.size()}, {"error", error}});
+      log(Level::Error, "an object cannot be read",
+          {{"resource", options_.name}, {"bytes", object.size()}, {"error", error}});
       return std::nullopt;
     }
     log(Level::Error, "an object cannot be decoded, its last readable version stays",
-        {{"resource", options_.name}, {"namespace", meta->namespace_}, {"name", meta->name}, {"resourceVersion", meta->resourceVersion}, {"error", error}});
+        {{"resource", options_.name},
+         {"namespace", meta->namespace_},
+         {"name", meta->name},
+         {"resourceVersion", meta->resourceVersion},
+         {"error", error}});
     sink_.keep(*meta);
     return *meta;
   }
@@ -257,7 +269,8 @@ class WatchLoop::Machine {
   std::atomic<bool> synced_{false};
 };
 
-WatchLoop::WatchLoop(WatchOptions options, std::shared_ptr<kube::Client> client, Timing timing, WatchSink& sink, Registry& metrics)
+WatchLoop::WatchLoop(WatchOptions options, std::shared_ptr<kube::Client> client, Timing timing, WatchSink& sink,
+                     Registry& metrics)
     : machine_(std::make_unique<Machine>(std::move(options), std::move(client), std::move(timing), sink, metrics)) {}
 
 WatchLoop::~WatchLoop() = default;

@@ -15,12 +15,15 @@ struct WorkQueue::Instruments {
       : labels{{"controller", name}, {"name", name}},
         adds(metrics.counter("workqueue_adds_total", "Keys added to the queue.", labels)),
         retries(metrics.counter("workqueue_retries_total", "Keys added again after a failure.", labels)),
-        waited(metrics.histogram("workqueue_queue_duration_seconds", "Time a key was in the queue.", secondsBuckets(), labels)),
-        worked(metrics.histogram("workqueue_work_duration_seconds", "Time a key was worked on.", secondsBuckets(), labels)),
+        waited(metrics.histogram("workqueue_queue_duration_seconds", "Time a key was in the queue.", secondsBuckets(),
+                                 labels)),
+        worked(metrics.histogram("workqueue_work_duration_seconds", "Time a key was worked on.", secondsBuckets(),
+                                 labels)),
         depth(metrics.gaugeCallback("workqueue_depth", "Keys ready to be worked on.", labels,
                                     [&queue] { return static_cast<double>(queue.depth()); })),
-        unfinished(metrics.gaugeCallback("workqueue_unfinished_work_seconds", "Time spent so far on the keys worked on now.",
-                                         labels, [&queue] { return running(queue, false); })),
+        unfinished(metrics.gaugeCallback("workqueue_unfinished_work_seconds",
+                                         "Time spent so far on the keys worked on now.", labels,
+                                         [&queue] { return running(queue, false); })),
         longest(metrics.gaugeCallback("workqueue_longest_running_processor_seconds",
                                       "Time spent so far on the key worked on the longest.", labels,
                                       [&queue] { return running(queue, true); })) {}
@@ -45,7 +48,9 @@ struct WorkQueue::Instruments {
 };
 
 WorkQueue::WorkQueue(std::string name, Timing timing, Registry& metrics, BackoffOptions backoff)
-    : timing_(std::move(timing)), backoff_(backoff), instruments_(std::make_unique<Instruments>(*this, metrics, name)) {}
+    : timing_(std::move(timing)),
+      backoff_(backoff),
+      instruments_(std::make_unique<Instruments>(*this, metrics, name)) {}
 
 WorkQueue::~WorkQueue() = default;
 
@@ -100,8 +105,8 @@ void WorkQueue::addRateLimited(const std::string& key, Millis atLeast) {
   }
   wait = std::max(jittered(wait, backoff_.jitter, timing_.random), atLeast);
 
-  // The bucket of all keys, as the time at which it is full again: each retry moves that time by its share of a second, and one
-  // that would move it beyond `burst` shares ahead waits for the difference.
+  // The bucket of all keys, as the time at which it is full again: each retry moves that time by its share of a second,
+  // and one that would move it beyond `burst` shares ahead waits for the difference.
   const MonoTime now = timing_.clock.now();
   const Millis share(static_cast<Millis::rep>(1000 / backoff_.retriesPerSecond));
   bucket_ = std::max(bucket_, now) + share;

@@ -1,7 +1,6 @@
 #include "runtime/controller.h"
 
 #include <catch2/catch.hpp>
-
 #include <set>
 #include <stdexcept>
 #include <thread>
@@ -19,13 +18,16 @@ struct Reconciled : Bench {
   std::unique_ptr<Controller> controller;
   explicit Reconciled(int workers = 1) {
     controller = std::make_unique<Controller>(
-        ControllerOptions{"rollback", workers}, [this](const std::string& key, const ReconcileContext& context) { return then(key, context); },
-        timing(), metrics);
+        ControllerOptions{"rollback", workers},
+        [this](const std::string& key, const ReconcileContext& context) { return then(key, context); }, timing(),
+        metrics);
   }
   std::string total(const std::string& result) {
     return metric(R"(controller_runtime_reconcile_total{controller="rollback",result=")" + result + R"("})");
   }
-  std::string count(const std::string& name) { return metric("controller_runtime_" + name + R"({controller="rollback"})"); }
+  std::string count(const std::string& name) {
+    return metric("controller_runtime_" + name + R"({controller="rollback"})");
+  }
   Millis due() { return *controller->queue().nextDue() - clock.now(); }
 };
 
@@ -34,7 +36,8 @@ struct Reconciled : Bench {
 TEST_CASE("controller: given nothing done yet, then all its series are there at zero") {
   Reconciled r(3);
   for (const char* result : {"success", "error", "requeue", "requeue_after"}) CHECK(r.total(result) == "0");
-  for (const char* name : {"reconcile_errors_total", "terminal_reconcile_errors_total", "reconcile_panics_total", "reconcile_timeouts_total", "active_workers"}) {
+  for (const char* name : {"reconcile_errors_total", "terminal_reconcile_errors_total", "reconcile_panics_total",
+                           "reconcile_timeouts_total", "active_workers"}) {
     CHECK(r.count(name) == "0");
   }
   CHECK(r.count("max_concurrent_reconciles") == "3");
@@ -43,7 +46,9 @@ TEST_CASE("controller: given nothing done yet, then all its series are there at 
 TEST_CASE("controller: given a success, then the key rests; given requeueAfter, then it comes again after that") {
   Reconciled r;
   std::optional<Millis> again;
-  r.then = [&](const std::string&, const ReconcileContext&) -> Result<ReconcileResult> { return ReconcileResult{again, {}}; };
+  r.then = [&](const std::string&, const ReconcileContext&) -> Result<ReconcileResult> {
+    return ReconcileResult{again, {}};
+  };
   r.controller->enqueue("demo/a");
   CHECK(r.controller->processNext());
   CHECK_FALSE(r.controller->processNext());

@@ -1,7 +1,6 @@
 #include "runtime/event_recorder.h"
 
 #include <catch2/catch.hpp>
-
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -80,8 +79,12 @@ TEST_CASE("events: given one, when sent, then it is what events.k8s.io asks for"
   CHECK(event["eventTime"] == "2026-11-24T03:00:00.000000Z");
   CHECK(event["reportingController"] == "rollback.pa-ecosystem.io/operator");
   CHECK(event["reportingInstance"] == "operator-0");
-  CHECK(event["regarding"] == json({{"apiVersion", "rollback.pa-ecosystem.io/v1alpha1"}, {"kind", "FrameworkRollback"}, {"namespace", "demo"},
-                                    {"name", "n8n-1"}, {"uid", "uid-n8n-1"}, {"resourceVersion", "7"}}));
+  CHECK(event["regarding"] == json({{"apiVersion", "rollback.pa-ecosystem.io/v1alpha1"},
+                                    {"kind", "FrameworkRollback"},
+                                    {"namespace", "demo"},
+                                    {"name", "n8n-1"},
+                                    {"uid", "uid-n8n-1"},
+                                    {"resourceVersion", "7"}}));
   CHECK(event["type"] == "Normal");
   CHECK(event["reason"] == "BackupVerified");
   CHECK(event["action"] == "Rollback");
@@ -173,7 +176,8 @@ TEST_CASE("event series: given an event the server forgot, when it goes on, then
   CHECK(r.only()["eventTime"] == "2026-11-24T03:01:00.000000Z");
 }
 
-TEST_CASE("events: given a server in trouble, then all wait ten seconds, nobody hammers, and nothing is lost or doubled") {
+TEST_CASE(
+    "events: given a server in trouble, then all wait ten seconds, nobody hammers, and nothing is lost or doubled") {
   Recorded r;
   r.fault = kUnavailable;
   r.record("One");
@@ -269,7 +273,8 @@ TEST_CASE("events: given many threads that record, when the recorder runs, then 
   r.stop.cancel();
   runner.join();
   int total = 0;
-  for (const auto& [name, event] : r.events) total += event.contains("series") ? event["series"]["count"].get<int>() : 1;
+  for (const auto& [name, event] : r.events)
+    total += event.contains("series") ? event["series"]["count"].get<int>() : 1;
   CHECK(r.events.size() == 4);
   CHECK(total == 400);
 }

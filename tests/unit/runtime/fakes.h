@@ -176,9 +176,10 @@ class FakeClient final : public kube::Client {
   std::vector<Millis> idles_;
 };
 
-inline std::string configMap(const std::string& name, const std::string& version, const std::string& value = "", const std::string& uid = "u") {
-  return R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"namespace":"demo","name":")" + name + R"(","uid":")" + uid +
-         R"(","resourceVersion":")" + version + R"("},"data":{"value":")" + value + R"("}})";
+inline std::string configMap(const std::string& name, const std::string& version, const std::string& value = "",
+                             const std::string& uid = "u") {
+  return R"({"kind":"ConfigMap","apiVersion":"v1","metadata":{"namespace":"demo","name":")" + name + R"(","uid":")" +
+         uid + R"(","resourceVersion":")" + version + R"("},"data":{"value":")" + value + R"("}})";
 }
 
 }  // namespace rollback::runtime::fakes

@@ -29,7 +29,8 @@ TEST_CASE("health: given a check that fails, then the answer is 500 and says whi
   health.add("caches", broken);
   health.add("disk", fine);
   CHECK(health.answer("", "").status == 500);
-  CHECK(health.answer("", "").body == "[+]ping ok\n[-]caches failed: not synced: pods\n[+]disk ok\nreadyz check failed\n");
+  CHECK(health.answer("", "").body ==
+        "[+]ping ok\n[-]caches failed: not synced: pods\n[+]disk ok\nreadyz check failed\n");
 }
 
 TEST_CASE("health: given a path below, then one check answers; an unknown one is 404") {

@@ -1,7 +1,6 @@
 #include "runtime/leader_election.h"
 
 #include <catch2/catch.hpp>
-
 #include <map>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -21,8 +20,8 @@ class LeaseServer {
  public:
   std::optional<json> lease;
   int writes = 0;
-  std::function<std::optional<Error>(const kube::Request&)> fault;         // instead of doing it
-  std::function<std::optional<Error>(const kube::Request&)> faultAfter;    // after doing it
+  std::function<std::optional<Error>(const kube::Request&)> fault;       // instead of doing it
+  std::function<std::optional<Error>(const kube::Request&)> faultAfter;  // after doing it
 
   Result<std::string> handle(const kube::Request& request) {
     if (fault) {
@@ -53,7 +52,8 @@ class LeaseServer {
       if (!lease) return Error{ErrorCode::NotFound, "not found", 404};
       if (request.verb == kube::Verb::Get) return lease->dump();
       const json next = json::parse(request.body);
-      if (next["metadata"]["resourceVersion"] != (*lease)["metadata"]["resourceVersion"]) return Error{ErrorCode::Conflict, "stale", 409};
+      if (next["metadata"]["resourceVersion"] != (*lease)["metadata"]["resourceVersion"])
+        return Error{ErrorCode::Conflict, "stale", 409};
       lease = next;
     }
     ++writes;
@@ -147,7 +147,9 @@ TEST_CASE("leader election: given a live leader, when another waits, then it nev
   CHECK(b->leaders == std::vector<std::string>{"a"});
 }
 
-TEST_CASE("leader election: given a leader that vanished, when its record has not changed for the lease, then another leads") {
+TEST_CASE(
+    "leader election: given a leader that vanished, when its record has not changed for the lease, then another "
+    "leads") {
   Election e;
   auto a = e.candidate("a");
   auto b = e.candidate("b");
@@ -164,7 +166,9 @@ TEST_CASE("leader election: given a leader that vanished, when its record has no
   CHECK(e.server.spec()["holderIdentity"] == "b");
 }
 
-TEST_CASE("leader election: given a record of an hour ago by its own words, then a new candidate still waits the whole lease") {
+TEST_CASE(
+    "leader election: given a record of an hour ago by its own words, then a new candidate still waits the whole "
+    "lease") {
   Election e;
   auto b = e.candidate("b");
   e.server.touch("a", "2020-01-01T00:00:00.000000Z");
@@ -179,7 +183,9 @@ TEST_CASE("leader election: given a record of an hour ago by its own words, then
   CHECK(b->started == 0);
 }
 
-TEST_CASE("write gate: given a leader that cannot renew, then it shuts by itself ten seconds after the last renewal was sent") {
+TEST_CASE(
+    "write gate: given a leader that cannot renew, then it shuts by itself ten seconds after the last renewal was "
+    "sent") {
   Election e;
   auto a = e.candidate("a");
   e.step(*a).ok();
@@ -228,7 +234,9 @@ TEST_CASE("leader election: given a renewal whose answer got lost, then the lead
   auto a = e.candidate("a");
   e.step(*a).ok();
   bool once = true;
-  e.server.faultAfter = [&](const kube::Request&) -> std::optional<Error> { return std::exchange(once, false) ? std::optional<Error>(kTimeout) : std::nullopt; };
+  e.server.faultAfter = [&](const kube::Request&) -> std::optional<Error> {
+    return std::exchange(once, false) ? std::optional<Error>(kTimeout) : std::nullopt;
+  };
   e.clock.advance(Millis(2000));
   CHECK(e.step(*a).ok());
   e.clock.advance(Millis(2000));
@@ -286,7 +294,8 @@ TEST_CASE("leader election: given a deleted Lease, then the leader makes it agai
   CHECK(a->lost == 0);
 }
 
-TEST_CASE("leader election release: given a leader, when it stops, then its gate shuts before the Lease is given back") {
+TEST_CASE(
+    "leader election release: given a leader, when it stops, then its gate shuts before the Lease is given back") {
   Election e;
   auto a = e.candidate("a");
   e.step(*a).ok();
@@ -308,7 +317,9 @@ TEST_CASE("leader election release: given a leader, when it stops, then its gate
   CHECK(e.server.spec()["leaseTransitions"] == 1);
 }
 
-TEST_CASE("leader election release: given a conflict, then it reads and tries again; given another holder, then it leaves it") {
+TEST_CASE(
+    "leader election release: given a conflict, then it reads and tries again; given another holder, then it leaves "
+    "it") {
   Election e;
   auto a = e.candidate("a");
   e.step(*a).ok();
@@ -342,7 +353,8 @@ TEST_CASE("leader election: given any request, then it ends before the lease wou
   CHECK(a->client->deadlines().back().at == end);
 }
 
-TEST_CASE("leader election health: given a leader whose renewing thread hangs, then the liveness check fails in the end") {
+TEST_CASE(
+    "leader election health: given a leader whose renewing thread hangs, then the liveness check fails in the end") {
   Election e;
   auto a = e.candidate("a");
   CHECK(a->elector->healthy());
@@ -379,7 +391,9 @@ TEST_CASE("leader identity: given two processes of one host, then they are two c
   CHECK(one != leaderIdentity("pod-0", random));
 }
 
-TEST_CASE("leader election: given replicas that stall, crash and come back at random, then the gates are never open for two") {
+TEST_CASE(
+    "leader election: given replicas that stall, crash and come back at random, then the gates are never open for "
+    "two") {
   const unsigned seed = GENERATE(range(1u, 30u));
   Election e;
   std::mt19937 dice(seed);
@@ -387,7 +401,9 @@ TEST_CASE("leader election: given replicas that stall, crash and come back at ra
   std::vector<MonoTime> next(3);
   std::vector<bool> ended(3, false);
   for (int i = 0; i < 3; ++i) all.push_back(e.candidate("replica-" + std::to_string(i)));
-  e.server.fault = [&](const kube::Request&) -> std::optional<Error> { return dice() % 5 == 0 ? std::optional<Error>(kTimeout) : std::nullopt; };
+  e.server.fault = [&](const kube::Request&) -> std::optional<Error> {
+    return dice() % 5 == 0 ? std::optional<Error>(kTimeout) : std::nullopt;
+  };
   e.server.faultAfter = [&](const kube::Request&) -> std::optional<Error> {
     e.clock.advance(Millis(dice() % 700));
     return dice() % 8 == 0 ? std::optional<Error>(kTimeout) : std::nullopt;

@@ -32,9 +32,12 @@ TEST_CASE("given an unknown format or level, when logging is set up, then the er
   CHECK(level.error().message.find("debug") != std::string::npos);
 }
 
-TEST_CASE("given text, when a line is logged, then it starts with UTC time and level, and values that could mislead are quoted") {
+TEST_CASE(
+    "given text, when a line is logged, then it starts with UTC time and level, and values that could mislead are "
+    "quoted") {
   Logged logged("text");
-  log(Level::Warn, "backup verified", {{"name", "shop"}, {"bytes", 1234}, {"why", "a \"b\"\nlevel=info"}, {"none", ""}});
+  log(Level::Warn, "backup verified",
+      {{"name", "shop"}, {"bytes", 1234}, {"why", "a \"b\"\nlevel=info"}, {"none", ""}});
   REQUIRE(logged.lines.size() == 1);
   const std::string& line = logged.lines[0];
   INFO(line);
@@ -44,7 +47,9 @@ TEST_CASE("given text, when a line is logged, then it starts with UTC time and l
   CHECK(line.substr(31) == R"(backup verified name=shop bytes=1234 why="a \"b\"\nlevel=info" none="")");
 }
 
-TEST_CASE("given JSON, when values hold quotes, newlines, broken UTF-8 and terminal codes, then the line is one JSON object") {
+TEST_CASE(
+    "given JSON, when values hold quotes, newlines, broken UTF-8 and terminal codes, then the line is one JSON "
+    "object") {
   Logged logged("json");
   const std::string evil = "\"},{\"level\":\"error\n\x1b[31m\xff\xc2\x9b";
   log(Level::Info, evil, {{"key", evil}, {"count", 3}, {"yes", true}, {"took", Millis(7)}});

@@ -1,7 +1,6 @@
 #include "runtime/manager.h"
 
 #include <catch2/catch.hpp>
-
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -97,7 +96,8 @@ struct Program : Bench {
     election.namespace_ = "system";
     election.name = "operator";
     election.identity = "me";
-    elector = *LeaderElector::make(election, leases, timing(), {[this] { diary.note("leads"); }, [this] { diary.note("lost"); }, {}}, metrics);
+    elector = *LeaderElector::make(election, leases, timing(),
+                                   {[this] { diary.note("leads"); }, [this] { diary.note("lost"); }, {}}, metrics);
     controller = std::make_shared<Controller>(
         ControllerOptions{"rollback"},
         [this](const std::string& key, const ReconcileContext& context) -> Result<ReconcileResult> {
@@ -156,7 +156,9 @@ std::vector<std::string> from(const std::vector<std::string>& lines, const std::
 
 }  // namespace
 
-TEST_CASE("manager: given caches that fill, then it is ready, then it leads, then it reconciles, and stops the other way round") {
+TEST_CASE(
+    "manager: given caches that fill, then it is ready, then it leads, then it reconciles, and stops the other way "
+    "round") {
   Program p;
   p.start();
   REQUIRE(eventually([&] { return p.diary.has("pods starts"); }));
@@ -170,13 +172,14 @@ TEST_CASE("manager: given caches that fill, then it is ready, then it leads, the
   p.stop.cancel();
   p.join();
   CHECK(p.outcome.ok());
-  CHECK(from(p.diary.lines(), "leads") ==
-        std::vector<std::string>{"leads", "reconcile demo/a", "reconcile ends", "lease released", "pods ends", "other ends"});
+  CHECK(from(p.diary.lines(), "leads") == std::vector<std::string>{"leads", "reconcile demo/a", "reconcile ends",
+                                                                   "lease released", "pods ends", "other ends"});
 }
 
 TEST_CASE("manager: given another leader, then this one is ready with warm caches, and reconciles nothing") {
   Program p;
-  p.lease = {{"metadata", {{"resourceVersion", "1"}}}, {"spec", {{"holderIdentity", "other"}, {"leaseDurationSeconds", 15}}}};
+  p.lease = {{"metadata", {{"resourceVersion", "1"}}},
+             {"spec", {{"holderIdentity", "other"}, {"leaseDurationSeconds", 15}}}};
   p.cache->synced = true;
   p.start();
   REQUIRE(eventually([&] { return p.leases->requests().size() > 0; }));
@@ -228,7 +231,8 @@ TEST_CASE("manager: given a lost lease, then running reconciles are cancelled at
   CHECK_FALSE(p.diary.has("lease released"));
 }
 
-TEST_CASE("manager: given a reconcile that outlives the drain, then it is cancelled, and only then the lease is given back") {
+TEST_CASE(
+    "manager: given a reconcile that outlives the drain, then it is cancelled, and only then the lease is given back") {
   Program p;
   p.reconcileMayEnd = false;
   p.cache->synced = true;
@@ -241,11 +245,14 @@ TEST_CASE("manager: given a reconcile that outlives the drain, then it is cancel
   }));
   p.join();
   CHECK(p.outcome.ok());
-  CHECK(from(p.diary.lines(), "reconcile demo/a") ==
-        std::vector<std::string>{"reconcile demo/a", "reconcile cancelled", "lease released", "pods ends", "other ends"});
+  CHECK(from(p.diary.lines(), "reconcile demo/a") == std::vector<std::string>{"reconcile demo/a", "reconcile cancelled",
+                                                                              "lease released", "pods ends",
+                                                                              "other ends"});
 }
 
-TEST_CASE("manager: given a reconcile that never comes back, then the program is ended, before anybody gives the lease back") {
+TEST_CASE(
+    "manager: given a reconcile that never comes back, then the program is ended, before anybody gives the lease "
+    "back") {
   Program p;
   p.reconcileMayEnd = false;
   p.stuckReconcile = true;

@@ -94,14 +94,18 @@ TEST_CASE("given threads that count at once, when they are done, then nothing wa
   CHECK(histogram.snapshot().cumulative.back() == 20000);
 }
 
-TEST_CASE("given a client's attempts, when observed, then they are counted by code and method, one without answer as <error>") {
+TEST_CASE(
+    "given a client's attempts, when observed, then they are counted by code and method, one without answer as "
+    "<error>") {
   Registry registry;
   const auto observe = requestMetrics(registry, "api:6443");
   observe(kube::get(kube::resources::kPods, "demo", "shop"), 200, Millis(20));
   observe(kube::get(kube::resources::kPods, "demo", "shop"), 0, Millis(20));
   const std::string text = registry.expose();
   INFO(text);
-  CHECK(text.find("rest_client_requests_total{code=\"200\",host=\"api:6443\",method=\"GET\"} 1\n") != std::string::npos);
-  CHECK(text.find("rest_client_requests_total{code=\"<error>\",host=\"api:6443\",method=\"GET\"} 1\n") != std::string::npos);
+  CHECK(text.find("rest_client_requests_total{code=\"200\",host=\"api:6443\",method=\"GET\"} 1\n") !=
+        std::string::npos);
+  CHECK(text.find("rest_client_requests_total{code=\"<error>\",host=\"api:6443\",method=\"GET\"} 1\n") !=
+        std::string::npos);
   CHECK(text.find("rest_client_request_duration_seconds_count{") != std::string::npos);
 }

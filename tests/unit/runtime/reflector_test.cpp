@@ -1,7 +1,6 @@
 #include "runtime/reflector.h"
 
 #include <catch2/catch.hpp>
-
 #include <thread>
 
 #include "fakes.h"
@@ -24,8 +23,8 @@ struct Watched : Bench {
   Watched() {
     using Ptr = Reflector<kube::ConfigMap>::Ptr;
     reflector = std::make_unique<Reflector<kube::ConfigMap>>(
-        WatchOptions{"configmaps", kube::list(kube::resources::kConfigMaps, "demo", "app=shop")}, client, timing(), store,
-        [](std::string_view json) { return shared(kube::decodeConfigMap(json)); },
+        WatchOptions{"configmaps", kube::list(kube::resources::kConfigMaps, "demo", "app=shop")}, client, timing(),
+        store, [](std::string_view json) { return shared(kube::decodeConfigMap(json)); },
         [this](const std::string& key, const Ptr& before, const Ptr& after) {
           const std::lock_guard<std::mutex> hold(mutex);
           changes.push_back((before ? (after ? "~" : "-") : "+") + key);
@@ -57,7 +56,9 @@ const Error kExpired{ErrorCode::Expired, "too old resource version", 410, "Expir
 TEST_CASE("reflector: given a list and events, when stepped, then the store follows and every change is told once") {
   Watched w;
   w.client->lists = {{{configMap("a", "1"), configMap("b", "2")}, "10"}};
-  w.client->watches = {{{{Type::Added, configMap("c", "11")}, {Type::Modified, configMap("a", "12", "x")}, {Type::Deleted, configMap("b", "13")}}}};
+  w.client->watches = {{{{Type::Added, configMap("c", "11")},
+                         {Type::Modified, configMap("a", "12", "x")},
+                         {Type::Deleted, configMap("b", "13")}}}};
   CHECK_FALSE(w.reflector->hasSynced());
   CHECK(w.step() == Millis(0));
   CHECK(w.reflector->hasSynced());
@@ -96,7 +97,9 @@ TEST_CASE("reflector: given a list, when it watches, then it asks for bookmarks,
 TEST_CASE("reflector: given bookmarks and events, when the watch ends, then the next begins at the last of either") {
   Watched w;
   w.client->lists = {{{}, "10"}};
-  w.client->watches = {{{{Type::Added, configMap("a", "11")}, {Type::Bookmark, bookmark("20")}}}, {{{Type::Modified, configMap("a", "25")}}}, {}};
+  w.client->watches = {{{{Type::Added, configMap("a", "11")}, {Type::Bookmark, bookmark("20")}}},
+                       {{{Type::Modified, configMap("a", "25")}}},
+                       {}};
   w.step();
   w.step();
   w.step();
@@ -108,7 +111,8 @@ TEST_CASE("reflector: given bookmarks and events, when the watch ends, then the 
 
 TEST_CASE("reflector: given an expired version, when it lists again, then what vanished meanwhile is deleted once") {
   Watched w;
-  w.client->lists = {{{configMap("a", "1"), configMap("b", "2")}, "10"}, {{configMap("a", "1"), configMap("c", "15")}, "20"}};
+  w.client->lists = {{{configMap("a", "1"), configMap("b", "2")}, "10"},
+                     {{configMap("a", "1"), configMap("c", "15")}, "20"}};
   w.client->watches = {{{}, kExpired}, {}};
   w.step();
   w.taken();
@@ -122,7 +126,8 @@ TEST_CASE("reflector: given an expired version, when it lists again, then what v
   CHECK(w.metric(R"(reflector_lists_total{reason="expired",resource="configmaps"})") == "1");
 }
 
-TEST_CASE("reflector: given a namesake made while nobody watched, when listed again, then it is one change of two uids") {
+TEST_CASE(
+    "reflector: given a namesake made while nobody watched, when listed again, then it is one change of two uids") {
   Watched w;
   w.client->lists = {{{configMap("a", "1", "", "old")}, "10"}, {{configMap("a", "15", "", "new")}, "20"}};
   w.client->watches = {{{}, kExpired}};
@@ -135,7 +140,8 @@ TEST_CASE("reflector: given a namesake made while nobody watched, when listed ag
 }
 
 TEST_CASE("reflector: given a server in need, when watches fail, then they are resumed and nothing is listed") {
-  const auto code = GENERATE(ErrorCode::TooManyRequests, ErrorCode::Unavailable, ErrorCode::ConnectionLost, ErrorCode::Timeout);
+  const auto code =
+      GENERATE(ErrorCode::TooManyRequests, ErrorCode::Unavailable, ErrorCode::ConnectionLost, ErrorCode::Timeout);
   Watched w;
   w.client->lists = {{{}, "10"}};
   for (int i = 0; i < 20; ++i) w.client->watches.push_back({{}, Error{code, "trouble"}, Millis(0)});
@@ -148,7 +154,8 @@ TEST_CASE("reflector: given a server in need, when watches fail, then they are r
 TEST_CASE("reflector: given five watches in a row that fail for no clear reason, then it lists again") {
   Watched w;
   w.client->lists = {{{}, "10"}, {{}, "20"}};
-  for (int i = 0; i < 5; ++i) w.client->watches.push_back({{}, Error{ErrorCode::Unavailable, "internal error", 500}, Millis(0)});
+  for (int i = 0; i < 5; ++i)
+    w.client->watches.push_back({{}, Error{ErrorCode::Unavailable, "internal error", 500}, Millis(0)});
   w.step();
   for (int i = 0; i < 5; ++i) w.step();
   CHECK(w.client->count(kube::Verb::List) == 1);
@@ -156,12 +163,14 @@ TEST_CASE("reflector: given five watches in a row that fail for no clear reason,
   CHECK(w.client->count(kube::Verb::List) == 2);
 }
 
-TEST_CASE("reflector: given failures in a row, then the wait doubles to 30 s, and starts again after two quiet minutes") {
+TEST_CASE(
+    "reflector: given failures in a row, then the wait doubles to 30 s, and starts again after two quiet minutes") {
   Watched w;
   w.random = 0;
   std::vector<Millis> waits;
   for (int i = 0; i < 8; ++i) waits.push_back(w.step());  // no script: lists fail
-  CHECK(waits == std::vector<Millis>{Millis(800), Millis(1600), Millis(3200), Millis(6400), Millis(12800), Millis(25600), Millis(30000), Millis(30000)});
+  CHECK(waits == std::vector<Millis>{Millis(800), Millis(1600), Millis(3200), Millis(6400), Millis(12800),
+                                     Millis(25600), Millis(30000), Millis(30000)});
   w.clock.advance(Millis(120001));
   CHECK(w.step() == Millis(800));
   w.random = 0.999;
@@ -175,10 +184,13 @@ TEST_CASE("reflector: given a Retry-After longer than the back-off, then it is h
   CHECK(w.step() == Millis(7000));
 }
 
-TEST_CASE("reflector: given an item that cannot be decoded, then the others arrive and its last readable version stays") {
+TEST_CASE(
+    "reflector: given an item that cannot be decoded, then the others arrive and its last readable version stays") {
   Watched w;
-  w.client->lists = {{{configMap("a", "1"), configMap("b", "2")}, "10"}, {{strange("a", "12"), configMap("c", "13")}, "20"}};
-  w.client->watches = {{{}, kExpired}, {{{Type::Modified, strange("c", "21")}, {Type::Added, configMap("d", "22")}}}, {}};
+  w.client->lists = {{{configMap("a", "1"), configMap("b", "2")}, "10"},
+                     {{strange("a", "12"), configMap("c", "13")}, "20"}};
+  w.client->watches = {
+      {{}, kExpired}, {{{Type::Modified, strange("c", "21")}, {Type::Added, configMap("d", "22")}}}, {}};
   w.step();
   w.step();
   w.taken();
@@ -204,7 +216,8 @@ TEST_CASE("reflector: given a list item without readable metadata, then nothing 
   CHECK(w.store.get("demo/a") != nullptr);
 }
 
-TEST_CASE("reflector: given an event without readable metadata, then it lists, for only a list can tell what was lost") {
+TEST_CASE(
+    "reflector: given an event without readable metadata, then it lists, for only a list can tell what was lost") {
   Watched w;
   w.client->lists = {{{}, "10"}, {{configMap("a", "15")}, "20"}};
   w.client->watches = {{{{Type::Deleted, R"({"kind":"ConfigMap"})"}}}};
@@ -215,7 +228,9 @@ TEST_CASE("reflector: given an event without readable metadata, then it lists, f
   CHECK(w.metric(R"(reflector_lists_total{reason="unreadable",resource="configmaps"})") == "1");
 }
 
-TEST_CASE("reflector: given a server without bookmarks, when a stream was silent, then silence may last as long as the watch") {
+TEST_CASE(
+    "reflector: given a server without bookmarks, when a stream was silent, then silence may last as long as the "
+    "watch") {
   Watched w;
   const Error silence{ErrorCode::Timeout, "nothing came"};
   w.client->lists = {{{}, "10"}};
@@ -228,10 +243,12 @@ TEST_CASE("reflector: given a server without bookmarks, when a stream was silent
   CHECK(w.client->idles().back() == Millis(80000));  // it sends them after all
 }
 
-TEST_CASE("reflector: given a watch that ends at once without an event, then that is a failure, one with events is not") {
+TEST_CASE(
+    "reflector: given a watch that ends at once without an event, then that is a failure, one with events is not") {
   Watched w;
   w.client->lists = {{{}, "10"}};
-  w.client->watches = {{{}, {}, Millis(10)}, {{{Type::Added, configMap("a", "11")}}, {}, Millis(10)}, {{}, {}, Millis(2000)}};
+  w.client->watches = {
+      {{}, {}, Millis(10)}, {{{Type::Added, configMap("a", "11")}}, {}, Millis(10)}, {{}, {}, Millis(2000)}};
   w.step();
   CHECK(w.step() > Millis(0));
   CHECK(w.step() == Millis(0));
@@ -241,7 +258,8 @@ TEST_CASE("reflector: given a watch that ends at once without an event, then tha
 TEST_CASE("reflector: given an answer to an own write, when its event comes, then it is not delivered again") {
   Watched w;
   w.client->lists = {{{configMap("a", "1")}, "10"}};
-  w.client->watches = {{{{Type::Modified, configMap("a", "11", "mine")}, {Type::Modified, configMap("a", "12", "theirs")}}}};
+  w.client->watches = {
+      {{{Type::Modified, configMap("a", "11", "mine")}, {Type::Modified, configMap("a", "12", "theirs")}}}};
   w.step();
   w.taken();
   w.store.offer(*shared(kube::decodeConfigMap(configMap("a", "11", "mine"))));

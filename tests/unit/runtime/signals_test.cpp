@@ -1,10 +1,9 @@
 #include "runtime/signals.h"
 
-#include <catch2/catch.hpp>
-
 #include <unistd.h>
 
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <csignal>
 
 #include "fakes.h"

@@ -10,8 +10,8 @@ using namespace rollback::runtime;
 
 namespace {
 
-std::shared_ptr<const kube::Pod> pod(const std::string& name, const std::string& version, const std::string& app = "shop",
-                                     const std::string& namespace_ = "demo") {
+std::shared_ptr<const kube::Pod> pod(const std::string& name, const std::string& version,
+                                     const std::string& app = "shop", const std::string& namespace_ = "demo") {
   auto made = std::make_shared<kube::Pod>();
   made->meta.namespace_ = namespace_;
   made->meta.name = name;
@@ -21,7 +21,8 @@ std::shared_ptr<const kube::Pod> pod(const std::string& name, const std::string&
 }
 
 Store<kube::Pod> byApp() {
-  return Store<kube::Pod>({{"app", [](const kube::Pod& each) { return std::vector<std::string>{each.meta.labels.at("app")}; }}});
+  return Store<kube::Pod>(
+      {{"app", [](const kube::Pod& each) { return std::vector<std::string>{each.meta.labels.at("app")}; }}});
 }
 
 }  // namespace
@@ -39,7 +40,7 @@ TEST_CASE("versions: given decimals of any length, then their order is that of n
   CHECK_FALSE(olderVersion("10", "10"));
   CHECK(olderVersion("18446744073709551615", "18446744073709551616"));
   CHECK(olderVersion("", "1"));
-  CHECK(olderVersion("007", "1"));       // malformed
+  CHECK(olderVersion("007", "1"));  // malformed
   CHECK_FALSE(olderVersion("1", "abc"));
   CHECK_FALSE(olderVersion("a", "b"));
 }
@@ -59,7 +60,8 @@ TEST_CASE("store: given objects of two namespaces, when listed, then only what w
   CHECK(store.get("demo", "c") == nullptr);
 }
 
-TEST_CASE("store index: given an object that changes its value, when it is replaced and removed, then the index follows") {
+TEST_CASE(
+    "store index: given an object that changes its value, when it is replaced and removed, then the index follows") {
   auto store = byApp();
   store.put(pod("a", "1", "shop"));
   store.put(pod("b", "2", "shop"));
@@ -99,7 +101,8 @@ TEST_CASE("store sweep: given a list without an object, when the list ends, then
   CHECK(store.size() == 2);
 }
 
-TEST_CASE("store: given versions that went back because etcd was restored, when listed again, then the server is right") {
+TEST_CASE(
+    "store: given versions that went back because etcd was restored, when listed again, then the server is right") {
   Store<kube::Pod> store;
   store.beginEpoch();
   store.put(pod("a", "900"));

@@ -1,7 +1,6 @@
 #include "runtime/work_queue.h"
 
 #include <catch2/catch.hpp>
-
 #include <map>
 #include <random>
 #include <set>
@@ -99,7 +98,8 @@ TEST_CASE("work queue back-off: given failures of a key, then it doubles from 5 
   CHECK(q.metric(R"(workqueue_retries_total{controller="test",name="test"})") == "20");
 }
 
-TEST_CASE("work queue back-off: given any dice, then the wait is within a fifth, and never before what the server asked") {
+TEST_CASE(
+    "work queue back-off: given any dice, then the wait is within a fifth, and never before what the server asked") {
   Queued q;
   q.random = 0;
   q.queue.addRateLimited("low");
@@ -195,7 +195,8 @@ TEST_CASE("work queue metrics: given work under way, when scraped, then its age 
   CHECK(q.metric("workqueue_work_duration_seconds_sum" + labels) == "4");
 }
 
-TEST_CASE("work queue: given random traffic, then no key is worked on twice at once and every add is followed by a get") {
+TEST_CASE(
+    "work queue: given random traffic, then no key is worked on twice at once and every add is followed by a get") {
   const unsigned seed = GENERATE(1u, 2u, 3u, 4u, 5u);
   Queued q;
   std::mt19937 dice(seed);

@@ -1,5 +1,5 @@
-// Controller: takes keys from its queue and reconciles them, with one or more workers. Level-triggered: a key says where
-// to look, never what happened.
+// Controller: takes keys from its queue and reconciles them, with one or more workers. Level-triggered: a key says
+// where to look, never what happened.
 #pragma once
 
 #include <functional>
@@ -26,17 +26,17 @@ struct ReconcileResult {
 
 // What one run gets besides its key. Pass `deadline` and `cancel` on to every request.
 struct ReconcileContext {
-  std::string id;            // of this run, in every log line of its thread
+  std::string id;  // of this run, in every log line of its thread
   Deadline deadline;
   http::CancelToken cancel;  // set when the drain is over or leadership is lost: come back at once
 };
 
-// An error is logged and retried with back-off, not before its `retryAfter`. Called by several workers at once, never for
-// the same key. An exception is caught, counted as a panic, and is an error.
+// An error is logged and retried with back-off, not before its `retryAfter`. Called by several workers at once, never
+// for the same key. An exception is caught, counted as a panic, and is an error.
 using Reconcile = std::function<Result<ReconcileResult>(const std::string& key, const ReconcileContext& context)>;
 
 struct ControllerOptions {
-  std::string name;    // "frameworkrollback": queue, logs, metrics
+  std::string name;  // "frameworkrollback": queue, logs, metrics
   int workers = 1;
   Millis reconcileTimeout{120000};
   BackoffOptions backoff{};

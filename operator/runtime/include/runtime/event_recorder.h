@@ -1,5 +1,5 @@
-// EventRecorder: Events (events.k8s.io/v1) about objects, for `kubectl describe`. Best effort: recording never blocks and
-// never fails; what cannot be sent is dropped and counted.
+// EventRecorder: Events (events.k8s.io/v1) about objects, for `kubectl describe`. Best effort: recording never blocks
+// and never fails; what cannot be sent is dropped and counted.
 //
 // As client-go tools/events does: events that differ only in time and note are one series: the first is created, the
 // second makes it a series of 2, later ones count here and are sent every 30 minutes and when it has been quiet for 6.
@@ -34,10 +34,10 @@ struct Event {
 };
 
 struct EventRecorderOptions {
-  std::string controller;  // reportingController: "rollback.pa-ecosystem.io/operator"
-  std::string instance;    // reportingInstance: the pod's name
-  std::size_t capacity = 1000;      // events not yet looked at, and series remembered
-  Millis flushTimeout{1500};        // for what is unsent when it stops
+  std::string controller;       // reportingController: "rollback.pa-ecosystem.io/operator"
+  std::string instance;         // reportingInstance: the pod's name
+  std::size_t capacity = 1000;  // events not yet looked at, and series remembered
+  Millis flushTimeout{1500};    // for what is unsent when it stops
 };
 
 class EventRecorder final : public Runnable {

@@ -1,7 +1,8 @@
-// LeaderElector: at most one replica writes. A Lease (coordination.k8s.io/v1) is taken, renewed, and given back on a clean
-// stop, compatible with client-go's tools/leaderelection, with two differences: others are judged by the time since *we*
-// last saw the record change, never by the time it claims; and leadership is enforced, not hoped for: writeGate() makes the
-// client refuse every mutating request later than the last renewal + renewDeadline, so a stalled leader cannot write late.
+// LeaderElector: at most one replica writes. A Lease (coordination.k8s.io/v1) is taken, renewed, and given back on a
+// clean stop, compatible with client-go's tools/leaderelection, with two differences: others are judged by the time
+// since *we* last saw the record change, never by the time it claims; and leadership is enforced, not hoped for:
+// writeGate() makes the client refuse every mutating request later than the last renewal + renewDeadline, so a stalled
+// leader cannot write late.
 //
 // The elector's own client has no gate, and no other traffic, so that a hung request elsewhere cannot cost the lease.
 #pragma once
@@ -37,19 +38,20 @@ struct LeaderCallbacks {
 class LeaderElector final : public Runnable {
  public:
   // BadInput unless leaseDuration > renewDeadline > 1.2 × retryPeriod and all names are set.
-  static Result<std::shared_ptr<LeaderElector>> make(LeaderElectionOptions options, std::shared_ptr<kube::Client> client,
-                                                     Timing timing, LeaderCallbacks callbacks, Registry& metrics);
+  static Result<std::shared_ptr<LeaderElector>> make(LeaderElectionOptions options,
+                                                     std::shared_ptr<kube::Client> client, Timing timing,
+                                                     LeaderCallbacks callbacks, Registry& metrics);
   ~LeaderElector() override;
 
   // Another onStarted, for the Manager; before run().
   void whenLeading(std::function<void()> then);
 
   std::string name() const override { return "leader-election"; }
-  // Acquires and renews until `stop` (releases the Lease if held, ok) or until the lease is lost (Fenced). Set `stop` only
-  // when no worker runs any more.
+  // Acquires and renews until `stop` (releases the Lease if held, ok) or until the lease is lost (Fenced). Set `stop`
+  // only when no worker runs any more.
   Result<void> run(const http::CancelToken& stop) override;
-  // One attempt to acquire or renew; returns how long to wait before the next, or Fenced once the lease is lost. run() is this
-  // and the waiting.
+  // One attempt to acquire or renew; returns how long to wait before the next, or Fenced once the lease is lost. run()
+  // is this and the waiting.
   Result<Millis> step(const http::CancelToken& stop);
   // Gives the Lease back if it is held. The gate is shut before anything is sent.
   void release();

@@ -30,9 +30,9 @@ struct ManagerOptions {
   std::string healthAddress = ":8081";   // /healthz, /readyz; empty: not served
   std::string metricsAddress = ":8080";  // /metrics; empty: not served
   Millis syncTimeout{120000};
-  Millis drain{20000};       // for running reconciles
-  Millis abortTimeout{2000}; // for cancelled ones
-  Millis stopTimeout{2000};  // for each later stage: 28 s in all, a pod has 30
+  Millis drain{20000};        // for running reconciles
+  Millis abortTimeout{2000};  // for cancelled ones
+  Millis stopTimeout{2000};   // for each later stage: 28 s in all, a pod has 30
   // What happens if a thread does not come back in time; the default flushes the logs and ends the process, status 1.
   std::function<void()> onStuck{};
 };
@@ -53,9 +53,9 @@ class Manager {
   Health& healthz() { return healthz_; }
   Health& readyz() { return readyz_; }
 
-  // Blocks until `stop` (ok), the lease is lost, a cache did not sync in time, an address could not be bound or a runnable
-  // failed (the error). All threads have ended when it returns. Then: flushLogs() and _exit(), since cpprestsdk's pool joins
-  // its threads in a static destructor and one stuck request would hang there.
+  // Blocks until `stop` (ok), the lease is lost, a cache did not sync in time, an address could not be bound or a
+  // runnable failed (the error). All threads have ended when it returns. Then: flushLogs() and _exit(), since
+  // cpprestsdk's pool joins its threads in a static destructor and one stuck request would hang there.
   Result<void> run(const http::CancelToken& stop);
 
  private:

@@ -1,5 +1,5 @@
-// Metrics in the Prometheus text exposition format 0.0.4. A Registry owns its metrics; asking twice for the same name and
-// labels gives the same object, which lives as long as the registry. Thread-safe.
+// Metrics in the Prometheus text exposition format 0.0.4. A Registry owns its metrics; asking twice for the same name
+// and labels gives the same object, which lives as long as the registry. Thread-safe.
 //
 //   Counter& errors = metrics.counter("controller_runtime_reconcile_errors_total", "Reconciles that failed.",
 //                                     {{"controller", "frameworkrollback"}});
@@ -67,7 +67,8 @@ class Registry {
   // A name that is already of another type, or not a metric name, is a defect: std::logic_error, at start-up.
   Counter& counter(const std::string& name, const std::string& help, Labels labels = {});
   Gauge& gauge(const std::string& name, const std::string& help, Labels labels = {});
-  Histogram& histogram(const std::string& name, const std::string& help, std::vector<double> bounds, Labels labels = {});
+  Histogram& histogram(const std::string& name, const std::string& help, std::vector<double> bounds,
+                       Labels labels = {});
   // Asked at every scrape, until the registration is destroyed (which waits for a scrape that is under way).
   [[nodiscard]] std::shared_ptr<void> gaugeCallback(const std::string& name, const std::string& help, Labels labels,
                                                     std::function<double()> value);

@@ -15,8 +15,8 @@ inline std::string objectKey(const kube::ObjectMeta& meta) { return objectKey(me
 // {namespace, name}; the namespace is empty for "name".
 std::pair<std::string, std::string> splitObjectKey(std::string_view key);
 
-// True if `a` is a version before `b` of the same resource. They are decimal numbers without leading zeros of any length
-// (KEP-5504); an empty or malformed one is before every other.
+// True if `a` is a version before `b` of the same resource. They are decimal numbers without leading zeros of any
+// length (KEP-5504); an empty or malformed one is before every other.
 bool olderVersion(std::string_view a, std::string_view b);
 
 }  // namespace rollback::runtime

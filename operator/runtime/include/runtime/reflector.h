@@ -3,8 +3,8 @@
 //   Store<kube::Pod> pods;
 //   Reflector<kube::Pod> reflector({"pods", kube::list(kube::resources::kPods, "")}, client, timing, pods,
 //                                  [](std::string_view json) { return shared(kube::decodePod(json)); },
-//                                  [&](const std::string& key, const auto& before, const auto& after) { queue.add(key); },
-//                                  metrics);
+//                                  [&](const std::string& key, const auto& before, const auto& after) { queue.add(key);
+//                                  }, metrics);
 //
 // How it lists, watches and recovers: runtime/watch_loop.h.
 #pragma once

@@ -1,5 +1,5 @@
-// SIGTERM and SIGINT as a CancelToken. The first asks for an orderly stop, the second ends the process at once, status 1
-// (controller-runtime pkg/manager/signals).
+// SIGTERM and SIGINT as a CancelToken. The first asks for an orderly stop, the second ends the process at once, status
+// 1 (controller-runtime pkg/manager/signals).
 #pragma once
 
 #include <functional>

@@ -59,7 +59,8 @@ class Store {
     return out;
   }
 
-  // The objects for which index function `index` gave `value`, in the order of the keys; none if there is no such index.
+  // The objects for which index function `index` gave `value`, in the order of the keys; none if there is no such
+  // index.
   std::vector<Ptr> byIndex(const std::string& index, const std::string& value) const {
     const std::lock_guard<std::mutex> hold(mutex_);
     std::vector<Ptr> out;
@@ -76,15 +77,16 @@ class Store {
     return entries_.size();
   }
 
-  // The newest resourceVersion the watch has delivered, of an object or a bookmark; empty before the first list is complete.
+  // The newest resourceVersion the watch has delivered, of an object or a bookmark; empty before the first list is
+  // complete.
   std::string seenVersion() const {
     const std::lock_guard<std::mutex> hold(mutex_);
     return seen_;
   }
 
-  // Puts the answer of a write of one's own in, so that the next read sees it before the watch does. Ignored if the watch has
-  // come that far already (it knows better: the object may be gone again) or nothing was listed yet. The event of that very
-  // write will then change nothing and is not delivered.
+  // Puts the answer of a write of one's own in, so that the next read sees it before the watch does. Ignored if the
+  // watch has come that far already (it knows better: the object may be gone again) or nothing was listed yet. The
+  // event of that very write will then change nothing and is not delivered.
   void offer(Ptr object) {
     const std::lock_guard<std::mutex> hold(mutex_);
     const std::string& version = metaOf(*object).resourceVersion;
@@ -172,8 +174,8 @@ class Store {
   struct Entry {
     Ptr object;
     std::uint64_t epoch = 0;  // of the last list or event that held it
-    // By offer(), and not seen in the watch since. Only then versions are compared: otherwise what the server says last is so,
-    // even if its versions went back because etcd was restored.
+    // By offer(), and not seen in the watch since. Only then versions are compared: otherwise what the server says last
+    // is so, even if its versions went back because etcd was restored.
     bool offered = false;
 
     bool offeredAfter(const std::string& version) const {

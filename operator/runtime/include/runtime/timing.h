@@ -15,8 +15,9 @@ namespace rollback::runtime {
 class Waiter {
  public:
   virtual ~Waiter() = default;
-  // Releases `lock`, waits until `changed` is notified or the clock reached `until` (MonoTime::max(): only notified), takes
-  // `lock` again. May return early: the caller looks at its condition and the clock again, as with any condition variable.
+  // Releases `lock`, waits until `changed` is notified or the clock reached `until` (MonoTime::max(): only notified),
+  // takes `lock` again. May return early: the caller looks at its condition and the clock again, as with any condition
+  // variable.
   virtual void wait(std::unique_lock<std::mutex>& lock, std::condition_variable& changed, MonoTime until) const = 0;
 };
 

@@ -2,14 +2,17 @@
 // every failure. It knows nothing of the objects' type; Reflector<T> is the sink everybody uses.
 //
 // Rules, from client-go tools/cache/reflector.go unless said otherwise:
-// - Lists carry no resourceVersion (a consistent read, so a lagging server cannot take the cache back in time), in pages.
+// - Lists carry no resourceVersion (a consistent read, so a lagging server cannot take the cache back in time), in
+// pages.
 // - A watch resumes at the version of the last event or bookmark. The server ends it after a random 5 to 10 minutes.
 // - 410 lists again. 429, refused and lost connections watch again at the same version: no list for a server in need.
 //   Five watches in a row that fail otherwise, without one event, list again.
-// - Back-off between failures 800 ms doubling to 30 s, each plus up to as much again; forgotten after 2 minutes without.
+// - Back-off between failures 800 ms doubling to 30 s, each plus up to as much again; forgotten after 2 minutes
+// without.
 //   A watch that ends within a second and without an event is a failure too.
 // - A stream silent for 70 to 90 s is dead: bookmarks come every minute, and the server remembers about 75 s of events.
-//   If such a stream never had a bookmark, this server sends none, and from then on silence may last as long as the watch.
+//   If such a stream never had a bookmark, this server sends none, and from then on silence may last as long as the
+//   watch.
 // - An item that cannot be decoded is counted and logged, and stops nothing.
 #pragma once
 
@@ -52,13 +55,15 @@ struct WatchOptions {
 class WatchLoop final : public Runnable {
  public:
   // `sink` and `metrics` outlive the loop.
-  WatchLoop(WatchOptions options, std::shared_ptr<kube::Client> client, Timing timing, WatchSink& sink, Registry& metrics);
+  WatchLoop(WatchOptions options, std::shared_ptr<kube::Client> client, Timing timing, WatchSink& sink,
+            Registry& metrics);
   ~WatchLoop() override;
 
   std::string name() const override;
   Result<void> run(const http::CancelToken& stop) override;
 
-  // One list or one watch, as the state demands. Returns how long to wait before the next; run() is this and the waiting.
+  // One list or one watch, as the state demands. Returns how long to wait before the next; run() is this and the
+  // waiting.
   Millis step(const http::CancelToken& stop);
 
   // The first list is complete and in the sink. Thread-safe.

@@ -1,5 +1,5 @@
-// WorkQueue: the keys that need a look. A key is handed to one worker at a time; a key added while it is worked on comes
-// again afterwards; any number of adds before that are one (client-go util/workqueue/queue.go).
+// WorkQueue: the keys that need a look. A key is handed to one worker at a time; a key added while it is worked on
+// comes again afterwards; any number of adds before that are one (client-go util/workqueue/queue.go).
 //
 // A key waits for at most one appearance: of several, the earliest wins, and an immediate add absorbs a delayed one.
 // Thread-safe.
@@ -23,7 +23,7 @@ namespace rollback::runtime {
 struct BackoffOptions {
   Millis first{5};
   Millis most{1000000};
-  double jitter = 0.2;         // ± this share
+  double jitter = 0.2;           // ± this share
   double retriesPerSecond = 10;  // of all keys together, after a burst
   int burst = 100;
 };
@@ -66,11 +66,11 @@ class WorkQueue {
 
   const Timing timing_;
   const BackoffOptions backoff_;
-  mutable std::mutex mutex_;                  // guards everything below
-  std::condition_variable changed_;           // something is or becomes ready
-  std::condition_variable idle_;              // nothing is worked on
-  std::deque<std::string> ready_;             // in order of arrival
-  std::map<std::string, MonoTime> dirty_;     // needs a look since; superset of ready_
+  mutable std::mutex mutex_;                    // guards everything below
+  std::condition_variable changed_;             // something is or becomes ready
+  std::condition_variable idle_;                // nothing is worked on
+  std::deque<std::string> ready_;               // in order of arrival
+  std::map<std::string, MonoTime> dirty_;       // needs a look since; superset of ready_
   std::map<std::string, MonoTime> processing_;  // being worked on since
   std::map<std::string, MonoTime> delayed_;
   std::set<std::pair<MonoTime, std::string>> due_;  // the same by time
