@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -23,6 +24,8 @@ OURS = f"/apis/{GROUP}/v1alpha1"
 PLURALS = {"FrameworkClass": "frameworkclasses", "Framework": "frameworks", "BackupRepository": "backuprepositories",
            "FrameworkBackup": "frameworkbackups", "FrameworkRollback": "frameworkrollbacks"}
 SECONDS = 30
+os.environ["KUBECACHEDIR"] = tempfile.mkdtemp(prefix="kube-cache-")     # what kubectl remembers of a cluster may be 6 hours old
+atexit.register(shutil.rmtree, os.environ["KUBECACHEDIR"], ignore_errors=True)
 
 
 def kubectl(*arguments, given=None, good=True):
@@ -131,10 +134,14 @@ def namespace(name):
     deleted in the end."""
     assert name.startswith("api-test-"), name
     if existing():
-        atexit.register(lambda: subprocess.run([os.environ["KUBECTL"], "delete", "namespace", name, "--wait=false"], stdout=subprocess.DEVNULL, timeout=60))
-    status, answer = admin().post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    if status not in (201, 409):
-        raise AssertionError(answer)
+        atexit.register(lambda: subprocess.run([os.environ["KUBECTL"], "delete", "namespace", name, "--wait=false", "--ignore-not-found"], stdout=subprocess.DEVNULL, timeout=60))
+
+    def there():
+        status, answer = admin().post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        if status not in (201, 409):
+            raise AssertionError(answer)
+        return status == 201 or admin().get(f"/api/v1/namespaces/{name}")[1].get("status", {}).get("phase") == "Active"
+    eventually(there, f"the namespace {name}, gone from an earlier run and made anew")
     eventually(lambda: admin().get(f"/api/v1/namespaces/{name}/serviceaccounts/default")[0] == 200, f"ServiceAccount default in {name}")
     return name
 

@@ -114,7 +114,8 @@ class Jobs(unittest.TestCase):
         status, owner = admin().post(path_of("FrameworkRollback", SPACE), {
             "apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkRollback", "metadata": {"name": "owner"}, "spec": {"frameworkRef": {"name": "f"}, "to": {"version": "1"}}})
         self.assertEqual(status, 201, owner)
-        mine["metadata"]["ownerReferences"][0]["uid"] = owner["metadata"]["uid"]     # a Job whose owner is gone is collected as garbage
+        # A Job whose owner is not there is collected as garbage.
+        mine["metadata"]["ownerReferences"][0].update(name="owner", uid=owner["metadata"]["uid"])
         mine["metadata"]["labels"][f"{GROUP}/owner-uid"] = owner["metadata"]["uid"]
         foreign["metadata"] = {"name": "foreign", "labels": {"app": "theirs"}}
         self.assertEqual(admin().post(self.path, mine, user=RUNNER)[0], 201)
