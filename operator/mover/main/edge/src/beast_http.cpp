@@ -55,8 +55,9 @@ Result<int> BeastHttp::get(const std::string& url, Deadline deadline) {
   request.set(http::field::host, parts->host + (parts->port == "80" ? "" : ":" + parts->port));
   request.set(http::field::user_agent, "rollback-mover");
   request.set(http::field::connection, "close");
-  http::response_parser<http::empty_body> parser;
+  http::response_parser<http::buffer_body> parser;
   parser.header_limit(kHeaderLimit);
+  parser.body_limit(UINT64_MAX);  // it is not read; "none" would refuse every length (Boost 1.74)
   beast::error_code failed;
   const char* doing = "resolving the name";
   stream.expires_after(std::min(left, Millis(24 * 3600 * 1000)));
