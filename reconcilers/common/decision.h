@@ -17,9 +17,9 @@ struct Event {
   std::string reason, action, note;
 };
 
-// The write-ahead rule: a decision either records (one status write that announces an act or notes its end) or acts, never
-// both. Requests are sent in order; the first error ends the pass and the next one starts from a new snapshot. A Create that
-// answers AlreadyExists counts as sent: the next snapshot shows whose it is.
+// The write-ahead rule: a decision either records (one status write that announces an act or notes its end) or acts,
+// never both. Requests are sent in order; the first error ends the pass and the next one starts from a new snapshot. A
+// Create that answers AlreadyExists counts as sent: the next snapshot shows whose it is.
 struct Decision {
   std::vector<kube::Request> requests;
   std::vector<Event> events;           // recorded once the requests were accepted

@@ -6,7 +6,7 @@
 namespace rollback::reconcilers {
 
 struct Settings {
-  std::string moverImage;                  // the init container that brings rollback-mover
+  std::string moverImage;  // the init container that brings rollback-mover
   std::string imagePullPolicy = "IfNotPresent";
 };
 

@@ -60,7 +60,8 @@ std::string versionOf(const std::string& image) {
   const auto at = image.find('@');
   const std::string tag = image.substr(colon + 1, at == std::string::npos ? at : at - colon - 1);
   static constexpr std::array floating{"latest", "stable", "next", "edge", "nightly", "main", "master", "beta", "dev"};
-  return std::any_of(floating.begin(), floating.end(), [&](const char* name) { return tag == name; }) ? std::string() : tag;
+  return std::any_of(floating.begin(), floating.end(), [&](const char* name) { return tag == name; }) ? std::string()
+                                                                                                      : tag;
 }
 
 std::string withTag(const std::string& image, const std::string& tag) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "common/digest.h"
+#include "api/digest.h"
 #include "common/journal.h"
 #include "framework/pass.h"
 #include "jobs/run.h"
@@ -32,7 +32,7 @@ std::string namesOf(const std::vector<api::KeptCopy>& copies) {
 std::string stepOf(const std::vector<api::KeptCopy>& copies) {
   std::string what;
   for (const auto& copy : copies) what += copy.name + "\n" + std::to_string(copy.oid) + "\n";
-  return "cleanup-" + sha256Hex(what).substr(0, 8);
+  return "cleanup-" + api::sha256Hex(what).substr(0, 8);
 }
 
 FrameworkAnswer drop(FrameworkPass& pass, const PostgresDriver& driver, const std::vector<api::KeptCopy>& copies) {

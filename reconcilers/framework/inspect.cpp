@@ -1,5 +1,5 @@
 // The schema level of a healthy version, read once: by one read-only Job per store and image set.
-#include "common/digest.h"
+#include "api/digest.h"
 #include "common/journal.h"
 #include "framework/pass.h"
 #include "jobs/run.h"
@@ -21,8 +21,8 @@ std::string imagesText(const FrameworkPass& pass) {
 
 // What a reading is of: other images, another spec or another question make it stale.
 std::string stepOf(const FrameworkPass& pass, const PostgresDriver& driver) {
-  return "inspect-" + sha256Hex(imagesText(pass) + "\n" + std::to_string(pass.draft.meta.generation) + "\n" +
-                                driver.storeClass.schemaQuery)
+  return "inspect-" + api::sha256Hex(imagesText(pass) + "\n" + std::to_string(pass.draft.meta.generation) + "\n" +
+                                     driver.storeClass.schemaQuery)
                           .substr(0, 8);
 }
 

@@ -52,8 +52,12 @@ std::string subPath(const std::string& path) {
 }
 
 json podSecurityContext(const JobSpec& spec) {
-  json context = {{"runAsNonRoot", true}, {"runAsUser", kUser}, {"runAsGroup", kUser}, {"fsGroup", kUser},
-                  {"fsGroupChangePolicy", "OnRootMismatch"}, {"seccompProfile", {{"type", "RuntimeDefault"}}}};
+  json context = {{"runAsNonRoot", true},
+                  {"runAsUser", kUser},
+                  {"runAsGroup", kUser},
+                  {"fsGroup", kUser},
+                  {"fsGroupChangePolicy", "OnRootMismatch"},
+                  {"seccompProfile", {{"type", "RuntimeDefault"}}}};
   if (spec.repository) {
     const auto& own = spec.repository->spec.podSecurity;
     if (own.runAsUser) {
@@ -71,11 +75,13 @@ json podSecurityContext(const JobSpec& spec) {
 std::string shortId(const std::string& uid) {
   std::string id;
   for (char c : uid)
-    if (std::isxdigit(static_cast<unsigned char>(c)) && id.size() < 8) id += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (std::isxdigit(static_cast<unsigned char>(c)) && id.size() < 8)
+      id += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return id;
 }
 
-std::string jobName(const std::string& prefix, const std::string& uid, const std::string& step, const std::string& store, int attempt) {
+std::string jobName(const std::string& prefix, const std::string& uid, const std::string& step,
+                    const std::string& store, int attempt) {
   std::string head = prefix + "-" + shortId(uid) + "-" + step;
   const std::string tail = "-" + std::to_string(attempt);
   std::string middle = store.empty() ? "" : "-" + store;
@@ -84,14 +90,18 @@ std::string jobName(const std::string& prefix, const std::string& uid, const std
   std::string name = head + middle;
   while (!name.empty() && name.back() == '-') name.pop_back();
   name += tail;
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::isalnum(c) ? std::tolower(c) : '-'; });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return std::isalnum(c) ? std::tolower(c) : '-'; });
   return name;
 }
 
 kube::Request createJob(const JobSpec& spec, const Settings& settings) {
-  json labels = {{api::kLabelManagedBy, api::kFieldManager}, {api::kLabelFramework, spec.owner.framework},
-                 {api::kLabelOwnerUid, spec.owner.uid},      {api::kLabelOwnerKind, spec.owner.kind},
-                 {api::kLabelOwnerName, spec.owner.name},    {api::kLabelStep, spec.step},
+  json labels = {{api::kLabelManagedBy, api::kFieldManager},
+                 {api::kLabelFramework, spec.owner.framework},
+                 {api::kLabelOwnerUid, spec.owner.uid},
+                 {api::kLabelOwnerKind, spec.owner.kind},
+                 {api::kLabelOwnerName, spec.owner.name},
+                 {api::kLabelStep, spec.step},
                  {api::kLabelEffect, spec.effect == Effect::Write ? "write" : "read"}};
   if (!spec.store.empty()) labels[api::kLabelStore] = spec.store;
   json podLabels = labels;
@@ -104,18 +114,26 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
   if (!spec.task.empty()) annotations[api::kAnnotationTask] = spec.task;
   if (spec.waitsForGo) annotations[api::kAnnotationGo] = "";
 
-  json volumes = json::array({{{"name", "bin"}, {"emptyDir", {{"sizeLimit", "64Mi"}}}}, {{"name", "tmp"}, {"emptyDir", json::object()}}});
-  json mounts = json::array({{{"name", "bin"}, {"mountPath", "/frb/bin"}, {"readOnly", true}}, {{"name", "tmp"}, {"mountPath", "/frb/tmp"}}});
+  json volumes = json::array(
+      {{{"name", "bin"}, {"emptyDir", {{"sizeLimit", "64Mi"}}}}, {{"name", "tmp"}, {"emptyDir", json::object()}}});
+  json mounts = json::array(
+      {{{"name", "bin"}, {"mountPath", "/frb/bin"}, {"readOnly", true}}, {{"name", "tmp"}, {"mountPath", "/frb/tmp"}}});
   if (!spec.task.empty()) {
-    json items = json::array({{{"path", "task.json"}, {"fieldRef", {{"fieldPath", std::string("metadata.annotations['") + api::kAnnotationTask + "']"}}}}});
+    json items = json::array(
+        {{{"path", "task.json"},
+          {"fieldRef", {{"fieldPath", std::string("metadata.annotations['") + api::kAnnotationTask + "']"}}}}});
     if (spec.waitsForGo)
-      items.push_back({{"path", "go"}, {"fieldRef", {{"fieldPath", std::string("metadata.annotations['") + api::kAnnotationGo + "']"}}}});
+      items.push_back(
+          {{"path", "go"},
+           {"fieldRef", {{"fieldPath", std::string("metadata.annotations['") + api::kAnnotationGo + "']"}}}});
     volumes.push_back({{"name", "task"}, {"downwardAPI", {{"items", items}}}});
     mounts.push_back({{"name", "task"}, {"mountPath", "/frb/task"}, {"readOnly", true}});
   }
   if (spec.postgres && !spec.postgres->caSecretName.empty()) {
-    volumes.push_back({{"name", "ca"}, {"secret", {{"secretName", spec.postgres->caSecretName},
-                       {"items", json::array({{{"key", spec.postgres->caSecretKey}, {"path", "ca.crt"}}})}}}});
+    volumes.push_back({{"name", "ca"},
+                       {"secret",
+                        {{"secretName", spec.postgres->caSecretName},
+                         {"items", json::array({{{"key", spec.postgres->caSecretKey}, {"path", "ca.crt"}}})}}}});
     mounts.push_back({{"name", "ca"}, {"mountPath", "/frb/ca"}, {"readOnly", true}});
   }
   if (spec.repository) {
@@ -139,13 +157,15 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
                {"resources", resources.is_object() ? resources
                                                    : json{{"requests", {{"cpu", "100m"}, {"memory", "128Mi"}}},
                                                           {"limits", {{"cpu", "2"}, {"memory", "1Gi"}}}}}};
-  json init = {{"name", "install"},
-               {"image", settings.moverImage},
-               {"imagePullPolicy", settings.imagePullPolicy},
-               {"command", {"/rollback-mover", "install", "/frb/bin/rollback-mover"}},
-               {"volumeMounts", json::array({{{"name", "bin"}, {"mountPath", "/frb/bin"}}})},
-               {"securityContext", containerSecurity()},
-               {"resources", {{"requests", {{"cpu", "10m"}, {"memory", "16Mi"}}}, {"limits", {{"cpu", "500m"}, {"memory", "64Mi"}}}}}};
+  json init = {
+      {"name", "install"},
+      {"image", settings.moverImage},
+      {"imagePullPolicy", settings.imagePullPolicy},
+      {"command", {"/rollback-mover", "install", "/frb/bin/rollback-mover"}},
+      {"volumeMounts", json::array({{{"name", "bin"}, {"mountPath", "/frb/bin"}}})},
+      {"securityContext", containerSecurity()},
+      {"resources",
+       {{"requests", {{"cpu", "10m"}, {"memory", "16Mi"}}}, {"limits", {{"cpu", "500m"}, {"memory", "64Mi"}}}}}};
 
   json pod = {{"restartPolicy", "Never"},
               {"automountServiceAccountToken", false},
@@ -159,7 +179,8 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
   if (spec.jobTemplate) {
     if (!spec.jobTemplate->imagePullSecrets.empty()) secrets = spec.jobTemplate->imagePullSecrets;
     if (!spec.jobTemplate->nodeSelector.empty()) pod["nodeSelector"] = spec.jobTemplate->nodeSelector;
-    if (json tolerations = parseOr(spec.jobTemplate->tolerations, nullptr); tolerations.is_array()) pod["tolerations"] = tolerations;
+    if (json tolerations = parseOr(spec.jobTemplate->tolerations, nullptr); tolerations.is_array())
+      pod["tolerations"] = tolerations;
   }
   if (!secrets.empty()) {
     pod["imagePullSecrets"] = json::array();
@@ -187,16 +208,19 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
                 {"template", {{"metadata", {{"labels", podLabels}, {"annotations", annotations}}}, {"spec", pod}}}}}};
   if (spec.ttlSecondsAfterFinished >= 0) job["spec"]["ttlSecondsAfterFinished"] = spec.ttlSecondsAfterFinished;
 
-  auto request = kube::create(kube::resources::kJobs, spec.owner.namespace_, job.dump(-1, ' ', false, json::error_handler_t::replace));
+  auto request = kube::create(kube::resources::kJobs, spec.owner.namespace_,
+                              job.dump(-1, ' ', false, json::error_handler_t::replace));
   request.asServiceAccount = api::kRunner;
   return request;
 }
 
 kube::Request unsuspendJob(const kube::Job& job) {
-  const json body = json::array({{{"op", "test"}, {"path", "/metadata/uid"}, {"value", job.meta.uid}},
-                                 {{"op", "test"}, {"path", "/metadata/resourceVersion"}, {"value", job.meta.resourceVersion}},
-                                 {{"op", "replace"}, {"path", "/spec/suspend"}, {"value", false}}});
-  auto request = kube::patch(kube::resources::kJobs, job.meta.namespace_, job.meta.name, kube::PatchType::Json, body.dump());
+  const json body =
+      json::array({{{"op", "test"}, {"path", "/metadata/uid"}, {"value", job.meta.uid}},
+                   {{"op", "test"}, {"path", "/metadata/resourceVersion"}, {"value", job.meta.resourceVersion}},
+                   {{"op", "replace"}, {"path", "/spec/suspend"}, {"value", false}}});
+  auto request =
+      kube::patch(kube::resources::kJobs, job.meta.namespace_, job.meta.name, kube::PatchType::Json, body.dump());
   request.asServiceAccount = api::kRunner;
   return request;
 }
@@ -209,7 +233,8 @@ kube::Request deleteJob(const kube::Job& job) {
 
 kube::Request giveGo(const kube::Pod& pod, const std::string& token) {
   const json body = {{"metadata", {{"uid", pod.meta.uid}, {"annotations", {{api::kAnnotationGo, token}}}}}};
-  auto request = kube::patch(kube::resources::kPods, pod.meta.namespace_, pod.meta.name, kube::PatchType::Merge, body.dump());
+  auto request =
+      kube::patch(kube::resources::kPods, pod.meta.namespace_, pod.meta.name, kube::PatchType::Merge, body.dump());
   request.asServiceAccount = api::kRunner;
   return request;
 }

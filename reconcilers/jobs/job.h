@@ -1,5 +1,5 @@
-// Jobs that run rollback-mover in the user's own database image (docs/mover.md), built as JSON. Everything of ours about a
-// Job's shape is decided here: argv only, no token, restricted pod security, limits on every container.
+// Jobs that run rollback-mover in the user's own database image (docs/mover.md), built as JSON. Everything of ours
+// about a Job's shape is decided here: argv only, no token, restricted pod security, limits on every container.
 #pragma once
 
 #include <cstdint>
@@ -27,18 +27,19 @@ struct JobSpec {
   JobOwner owner;
   std::string step, store;
   Effect effect = Effect::Read;
-  std::string image;                // of the main container: the database image, or the target's for a no-op
-  std::string verb = "run";         // run | noop
-  std::string task;                 // JSON; empty for noop
+  std::string image;         // of the main container: the database image, or the target's for a no-op
+  std::string verb = "run";  // run | noop
+  std::string task;          // JSON; empty for noop
   bool waitsForGo = false;
   std::int64_t deadlineSeconds = 3600;
-  int ttlSecondsAfterFinished = -1; // -1: none, the finished Job is the tombstone that makes a late create harmless
-  const api::PostgresStore* postgres = nullptr;          // credentials and CA to mount
-  const api::BackupRepository* repository = nullptr;     // mounted at /repository
+  int ttlSecondsAfterFinished = -1;  // -1: none, the finished Job is the tombstone that makes a late create harmless
+  const api::PostgresStore* postgres = nullptr;       // credentials and CA to mount
+  const api::BackupRepository* repository = nullptr;  // mounted at /repository
   bool repositoryWritable = false;
-  std::vector<std::pair<std::string, std::string>> keys; // FRB_KEY_<n> in this order: name → valueFrom JSON ("" unresolvable)
+  std::vector<std::pair<std::string, std::string>>
+      keys;  // FRB_KEY_<n> in this order: name → valueFrom JSON ("" unresolvable)
   const api::JobTemplate* jobTemplate = nullptr;
-  std::vector<std::string> imagePullSecrets;             // defaults from the workload when the template names none
+  std::vector<std::string> imagePullSecrets;  // defaults from the workload when the template names none
 };
 
 // POST of the Job, suspended, as the namespace's runner.
@@ -50,7 +51,8 @@ kube::Request deleteJob(const kube::Job& job);
 kube::Request giveGo(const kube::Pod& pod, const std::string& token);
 
 // "frb-<uid8>-<step>-<store>-<attempt>", lower case, at most 63 characters (the store is shortened, never the rest).
-std::string jobName(const std::string& prefix, const std::string& uid, const std::string& step, const std::string& store, int attempt);
+std::string jobName(const std::string& prefix, const std::string& uid, const std::string& step,
+                    const std::string& store, int attempt);
 // First 8 hexadecimal characters of a uid: the id in generated names.
 std::string shortId(const std::string& uid);
 

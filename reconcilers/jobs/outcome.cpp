@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "common/digest.h"
+#include "api/digest.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -15,8 +15,8 @@ using nlohmann::json;
 
 Result<std::string> decodeBase64(const std::string& text) {
   std::string out(text.size() / 4 * 3 + 3, '\0');
-  const int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()), reinterpret_cast<const unsigned char*>(text.data()),
-                                static_cast<int>(text.size()));
+  const int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (n < 0) return Error{ErrorCode::Protocol, "a result line of the mover's log is not base64"};
   int pad = 0;
   for (auto it = text.rbegin(); it != text.rend() && *it == '=' && pad < 2; ++it) ++pad;
@@ -32,18 +32,27 @@ Result<Outcome> decodeOutcome(const std::string& terminationMessage) {
     return Error{ErrorCode::Protocol, "the pod's termination message is not an outcome of the mover"};
   Outcome out;
   const auto kind = doc["outcome"].get<std::string>();
-  if (kind == "Succeeded") out.kind = Outcome::Kind::Succeeded;
-  else if (kind == "Refused") out.kind = Outcome::Kind::Refused;
-  else if (kind == "Failed") out.kind = Outcome::Kind::Failed;
-  else return Error{ErrorCode::Protocol, "the mover reported an unknown outcome"};
-  auto text = [&](const char* name) { return doc.contains(name) && doc[name].is_string() ? doc[name].get<std::string>() : std::string(); };
+  if (kind == "Succeeded")
+    out.kind = Outcome::Kind::Succeeded;
+  else if (kind == "Refused")
+    out.kind = Outcome::Kind::Refused;
+  else if (kind == "Failed")
+    out.kind = Outcome::Kind::Failed;
+  else
+    return Error{ErrorCode::Protocol, "the mover reported an unknown outcome"};
+  auto text = [&](const char* name) {
+    return doc.contains(name) && doc[name].is_string() ? doc[name].get<std::string>() : std::string();
+  };
   out.code = text("code");
   out.message = text("message");
   out.token = text("token");
   out.resultSha256 = text("resultSha256");
-  if (doc.contains("resultSize") && doc["resultSize"].is_number_integer()) out.resultSize = doc["resultSize"].get<std::int64_t>();
-  if (doc.contains("result") && !doc["result"].is_null()) out.result = doc["result"].dump(-1, ' ', false, json::error_handler_t::replace);
-  else out.resultMissing = out.resultSize > 0;
+  if (doc.contains("resultSize") && doc["resultSize"].is_number_integer())
+    out.resultSize = doc["resultSize"].get<std::int64_t>();
+  if (doc.contains("result") && !doc["result"].is_null())
+    out.result = doc["result"].dump(-1, ' ', false, json::error_handler_t::replace);
+  else
+    out.resultMissing = out.resultSize > 0;
   return out;
 }
 
@@ -56,16 +65,17 @@ Result<std::string> joinResult(const std::string& log, const Outcome& outcome) {
     std::istringstream fields(line.substr(prefix.size()));
     int index = -1;
     std::string piece;
-    if (!(fields >> index >> piece) || index < 0) return Error{ErrorCode::Protocol, "a result line of the mover's log is malformed"};
+    if (!(fields >> index >> piece) || index < 0)
+      return Error{ErrorCode::Protocol, "a result line of the mover's log is malformed"};
     auto bytes = decodeBase64(piece);
     if (!bytes) return bytes.error();
     pieces[index] = *bytes;
   }
   std::string joined;
   for (const auto& [index, piece] : pieces) joined += piece;
-  if (static_cast<std::int64_t>(joined.size()) != outcome.resultSize || sha256Hex(joined) != outcome.resultSha256)
-    return Error{ErrorCode::Protocol, "the result in the mover's log is incomplete: " + std::to_string(joined.size()) + " of " +
-                                          std::to_string(outcome.resultSize) + " bytes"};
+  if (static_cast<std::int64_t>(joined.size()) != outcome.resultSize || api::sha256Hex(joined) != outcome.resultSha256)
+    return Error{ErrorCode::Protocol, "the result in the mover's log is incomplete: " + std::to_string(joined.size()) +
+                                          " of " + std::to_string(outcome.resultSize) + " bytes"};
   return joined;
 }
 
@@ -74,7 +84,8 @@ std::optional<MoverProgress> lastProgress(const std::string& log) {
   const auto at = log.rfind(prefix);
   if (at == std::string::npos || (at > 0 && log[at - 1] != '\n')) return std::nullopt;
   const auto end = log.find('\n', at);
-  const json doc = json::parse(log.substr(at + prefix.size(), end == std::string::npos ? end : end - at - prefix.size()), nullptr, false);
+  const json doc = json::parse(
+      log.substr(at + prefix.size(), end == std::string::npos ? end : end - at - prefix.size()), nullptr, false);
   if (!doc.is_object()) return std::nullopt;
   MoverProgress out;
   auto number = [&](const char* name) {
@@ -100,8 +111,9 @@ const kube::Pod* JobView::runningPod() const {
 }
 
 std::string JobView::trouble() const {
-  static const char* waiting[] = {"ErrImagePull",       "ImagePullBackOff",     "ErrImageNeverPull",      "InvalidImageName",
-                                  "CreateContainerConfigError", "CreateContainerError", "RunContainerError"};
+  static const char* waiting[] = {"ErrImagePull",     "ImagePullBackOff",           "ErrImageNeverPull",
+                                  "InvalidImageName", "CreateContainerConfigError", "CreateContainerError",
+                                  "RunContainerError"};
   for (const auto& pod : pods) {
     if (pod.ended()) continue;
     if (!pod.unschedulable.empty()) return "the pod cannot be scheduled: " + pod.unschedulable;

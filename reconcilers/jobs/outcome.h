@@ -17,7 +17,7 @@ struct Outcome {
   std::string code, message, token;
   std::int64_t resultSize = 0;
   std::string resultSha256;
-  std::string result;  // JSON; from the message itself, or joined from the log by joinResult()
+  std::string result;          // JSON; from the message itself, or joined from the log by joinResult()
   bool resultMissing = false;  // it was too large for the message, and the log could not give it
 };
 
@@ -37,10 +37,10 @@ std::optional<MoverProgress> lastProgress(const std::string& log);
 struct JobView {
   kube::Job job;
   std::vector<kube::Pod> pods;
-  std::optional<Outcome> outcome;          // of the newest pod that ended with one
+  std::optional<Outcome> outcome;  // of the newest pod that ended with one
   std::optional<MoverProgress> progress;
 
-  bool podsGone() const;                   // none that has not ended
+  bool podsGone() const;  // none that has not ended
   const kube::Pod* runningPod() const;
   // Why it does not get on: image that cannot be pulled, no node, a Secret that is missing. Empty: nothing to say.
   std::string trouble() const;

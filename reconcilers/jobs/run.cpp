@@ -32,7 +32,8 @@ JobRun giveUpOrRetry(api::StepRecord& record, const JobRunInput& input, const st
 }  // namespace
 
 const JobView* findJob(const std::vector<JobView>& jobs, const std::string& name) {
-  const auto it = std::find_if(jobs.begin(), jobs.end(), [&](const JobView& view) { return view.job.meta.name == name; });
+  const auto it =
+      std::find_if(jobs.begin(), jobs.end(), [&](const JobView& view) { return view.job.meta.name == name; });
   return it == jobs.end() ? nullptr : &*it;
 }
 
@@ -63,7 +64,8 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
       run.requests.push_back(createJob(input.spec(record), settings));
       return run;
     }
-    // It was there and is gone (deleted, or its time to live is over). Whoever of its pods still lives could still write.
+    // It was there and is gone (deleted, or its time to live is over). Whoever of its pods still lives could still
+    // write.
     if (input.orphans)
       for (const auto& pod : *input.orphans) {
         const auto label = pod.meta.labels.find("batch.kubernetes.io/job-name");
@@ -88,7 +90,8 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
   }
   if (view->outcome && view->outcome->token == record.token && view->podsGone()) {
     run.outcome = view->outcome;
-    if (run.outcome->resultMissing) return giveUpOrRetry(record, input, "the result in the log of Job " + record.jobName + " could not be read");
+    if (run.outcome->resultMissing)
+      return giveUpOrRetry(record, input, "the result in the log of Job " + record.jobName + " could not be read");
     run.state = JobRun::State::Done;
     return run;
   }
@@ -99,11 +102,13 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
   }
   if ((job.ended() || job.meta.deleting()) && view->podsGone()) {
     std::string why = "Job " + record.jobName + " ended without a report";
-    if (!job.failedReason.empty()) why += ": " + job.failedReason + (job.failedMessage.empty() ? "" : ": " + job.failedMessage);
+    if (!job.failedReason.empty())
+      why += ": " + job.failedReason + (job.failedMessage.empty() ? "" : ": " + job.failedMessage);
     for (const auto& pod : view->pods)
       for (const auto& status : pod.containers)
         if (status.terminated && status.terminatedReason != "Completed")
-          why += "; its container ended with " + status.terminatedReason + " (exit code " + std::to_string(status.exitCode) + ")";
+          why += "; its container ended with " + status.terminatedReason + " (exit code " +
+                 std::to_string(status.exitCode) + ")";
     if (job.meta.deleting()) {  // wait until the name is free and nothing can start any more
       run.message = "waiting for deleted Job " + record.jobName + " to go";
       run.recheck = Millis(1000);

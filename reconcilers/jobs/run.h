@@ -1,5 +1,5 @@
-// Runs one mover Job for one line of the journal, whatever may die in between. Pure: looks at the record and at the Jobs the
-// snapshot shows, and says the one next thing.
+// Runs one mover Job for one line of the journal, whatever may die in between. Pure: looks at the record and at the
+// Jobs the snapshot shows, and says the one next thing.
 //
 //   nothing recorded       → Record  (attempt, name and token are journaled first)
 //   recorded, no Job       → Act     (create it, suspended)
@@ -34,7 +34,7 @@ struct JobRun {
 
 struct JobRunInput {
   WallTime now;
-  std::string newToken;                 // fresh randomness, used if an attempt begins
+  std::string newToken;  // fresh randomness, used if an attempt begins
   const std::vector<JobView>* jobs = nullptr;
   const std::vector<kube::Pod>* orphans = nullptr;  // pods with our labels whose Job is gone
   int maxAttempts = 3;
@@ -47,8 +47,8 @@ struct JobRunInput {
 // outcome means); the caller writes the status before anything else.
 JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings& settings);
 
-// runJob, where Done is final: after a transient outcome another attempt begins, once a pause that doubles from 1 s to 30 s has
-// passed since the last one's pod ended; Done with a transient outcome when maxAttempts are used up.
+// runJob, where Done is final: after a transient outcome another attempt begins, once a pause that doubles from 1 s to
+// 30 s has passed since the last one's pod ended; Done with a transient outcome when maxAttempts are used up.
 JobRun runJobToVerdict(api::StepRecord& record, const JobRunInput& input, const Settings& settings);
 
 // Transient outcomes are tried again with a new attempt: the server was away, not wrong.

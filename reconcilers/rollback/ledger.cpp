@@ -2,14 +2,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/digest.h"
 #include "api/resources.h"
-#include "common/digest.h"
 
 namespace rollback::reconcilers {
 
 std::string ledgerName(const api::FrameworkRollback& rollback) {
   return "frb-ledger-" +
-         sha256Hex(rollback.spec.frameworkName + "\n" + rollback.meta.name + "\n" + rollback.specDigest).substr(0, 16);
+         api::sha256Hex(rollback.spec.frameworkName + "\n" + rollback.meta.name + "\n" + rollback.specDigest)
+             .substr(0, 16);
 }
 
 kube::Request createLedger(const api::FrameworkRollback& rollback, const std::string& at) {

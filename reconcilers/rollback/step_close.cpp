@@ -12,6 +12,31 @@ std::string keptUntil(const StepContext& context) {
   return formatTime(context.now() + (keep ? *keep : std::chrono::hours(24)));
 }
 
+api::KeptCopy keptCopy(const StepContext& context, const std::string& store, const char* kind, const std::string& name,
+                       std::uint32_t oid) {
+  api::KeptCopy copy;
+  copy.store = store;
+  copy.name = name;
+  copy.oid = oid;
+  copy.kind = kind;
+  copy.of = context.draft.meta.uid;
+  copy.ofName = context.draft.meta.name;
+  copy.until = keptUntil(context);
+  return copy;
+}
+
+// Says in the rollback's own status what is kept (so that "until" is decided once), then hands it to the Framework with
+// the lock.
+StepResult keepAndRelease(StepContext& context, std::vector<api::KeptCopy> keep, const std::string& version) {
+  auto& previous = context.status().previous;
+  if (previous.empty() && !keep.empty()) {
+    for (const auto& copy : keep) previous.push_back({copy.store, copy.name, copy.until, version});
+    return StepResult::record();
+  }
+  for (std::size_t i = 0; i < keep.size() && i < previous.size(); ++i) keep[i].until = previous[i].until;
+  return releaseLock(context, keep);
+}
+
 StepResult allJobsEnded(const StepContext& context) {
   for (const auto& view : context.in.ns.jobs)
     if (!view.podsGone())
@@ -82,53 +107,26 @@ StepResult verifyStep(StepContext& context) {
 
 StepResult closeStep(StepContext& context) {
   if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
-  auto& status = context.status();
+  const auto& downtime = context.status().downtime;
   std::vector<api::KeptCopy> keep;
   for (const auto* store : context.restored()) {
-    api::KeptCopy copy;
-    copy.store = store->name;
-    copy.name = store->prevName;
-    copy.oid = store->liveOid;
-    copy.kind = "prev";
-    copy.of = context.draft.meta.uid;
-    copy.ofName = context.draft.meta.name;
-    copy.until = keptUntil(context);
-    copy.writtenTo = status.downtime ? status.downtime->startedAt : "";
-    keep.push_back(copy);
+    keep.push_back(keptCopy(context, store->name, "prev", store->prevName, store->liveOid));
+    keep.back().writtenTo = downtime ? downtime->startedAt : "";
   }
-  if (status.previous.empty() && !keep.empty()) {
-    for (const auto& copy : keep) status.previous.push_back({copy.store, copy.name, copy.until, status.fromVersion});
-    return StepResult::record();
-  }
-  for (std::size_t i = 0; i < keep.size() && i < status.previous.size(); ++i) keep[i].until = status.previous[i].until;
-  return releaseLock(context, keep);
+  return keepAndRelease(context, std::move(keep), context.status().fromVersion);
 }
 
 StepResult unlockStep(StepContext& context) {
   if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
-  auto& status = context.status();
   std::vector<api::KeptCopy> keep;
   for (const auto* store : context.restored()) {
     const auto* back = context.findRecord("SwitchBack", store->name);
     if (!back || back->message.rfind("reverted oid ", 0) != 0) continue;  // nothing had been switched
-    api::KeptCopy copy;
-    copy.store = store->name;
-    copy.name = store->revertedName;
-    copy.oid = store->stageOid;
-    copy.kind = "reverted";
-    copy.of = context.draft.meta.uid;
-    copy.ofName = context.draft.meta.name;
-    copy.until = keptUntil(context);
-    if (const auto* go = context.findRecord("Go", store->name)) copy.writtenFrom = go->completedAt;
-    copy.writtenTo = back->startedAt;
-    keep.push_back(copy);
+    keep.push_back(keptCopy(context, store->name, "reverted", store->revertedName, store->stageOid));
+    if (const auto* go = context.findRecord("Go", store->name)) keep.back().writtenFrom = go->completedAt;
+    keep.back().writtenTo = back->startedAt;
   }
-  if (status.previous.empty() && !keep.empty()) {
-    for (const auto& copy : keep) status.previous.push_back({copy.store, copy.name, copy.until, status.toVersion});
-    return StepResult::record();
-  }
-  for (std::size_t i = 0; i < keep.size() && i < status.previous.size(); ++i) keep[i].until = status.previous[i].until;
-  return releaseLock(context, keep);
+  return keepAndRelease(context, std::move(keep), context.status().toVersion);
 }
 
 }  // namespace rollback::reconcilers

@@ -33,18 +33,22 @@ api::ActiveRollback newLock(StepContext& context) {
 
 }  // namespace
 
+std::optional<StepResult> waitForTurn(const StepContext& context) {
+  if (context.lock()) return std::nullopt;
+  const auto& status = context.framework().status;
+  if (status.activeRollback)
+    return StepResult::wait("waiting for rollback " + status.activeRollback->name + " of the same framework to end",
+                            Millis(5000));
+  if (status.activeBackup)
+    return StepResult::wait("waiting for backup " + status.activeBackup->name + " of the same framework to end",
+                            Millis(5000));
+  return std::nullopt;
+}
+
 StepResult lockStep(StepContext& context) {
   auto& status = context.status();
   const auto& framework = context.framework();
-  if (!context.lock()) {
-    if (framework.status.activeRollback)
-      return StepResult::wait(
-          "waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end",
-          Millis(5000));
-    if (framework.status.activeBackup)
-      return StepResult::wait(
-          "waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
-  }
+  if (auto turn = waitForTurn(context)) return *turn;
   if (!context.in.ledger) return StepResult::act({createLedger(context.draft, context.nowText())});
   if (ledgerUid(*context.in.ledger) != context.draft.meta.uid)
     return StepResult::end(api::Phase::Skipped, "AlreadyExecuted",

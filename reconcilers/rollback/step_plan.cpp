@@ -3,8 +3,8 @@
 // of everything that is checked, in the order a reader would ask.
 #include <algorithm>
 
+#include "api/digest.h"
 #include "api/duration.h"
-#include "common/digest.h"
 #include "common/version.h"
 #include "rollback/ledger.h"
 #include "rollback/plan.h"
@@ -280,7 +280,7 @@ std::string planDigest(StepContext& context) {
     text += "store " + store.name + " " + store.action + " " + store.systemIdentifier + " " +
             std::to_string(store.liveOid) + "\n";
   for (const auto& step : plan.steps) text += "step " + step + "\n";
-  return "sha256:" + sha256Hex(text);
+  return "sha256:" + api::sha256Hex(text);
 }
 
 StepResult planStep(StepContext& context) {
@@ -299,15 +299,7 @@ StepResult planStep(StepContext& context) {
   if (!context.in.ns.frameworkClass)
     return refuse("ClassNotFound",
                   "FrameworkClass " + framework.spec.className + " does not exist (see: kubectl get frameworkclasses)");
-  if (!context.lock()) {
-    if (framework.status.activeRollback)
-      return StepResult::wait(
-          "waiting for rollback " + framework.status.activeRollback->name + " of the same framework to end",
-          Millis(5000));
-    if (framework.status.activeBackup)
-      return StepResult::wait(
-          "waiting for backup " + framework.status.activeBackup->name + " of the same framework to end", Millis(5000));
-  }
+  if (auto turn = waitForTurn(context)) return *turn;
   auto target = resolveTarget(context);
   if (!target) return refuse(target.error().reason, target.error().message);
   if (auto refused = refuseByObjects(context, *target)) return *refused;

@@ -36,6 +36,8 @@ StepResult setImages(StepContext& context, const std::string& recordName,
                      const std::vector<std::pair<std::string, std::string>>& images);
 // Scales back to the recorded replicas in start order, each rolled out before the next starts.
 StepResult startApplication(StepContext& context, const std::string& recordName);
+// Something to wait for while another rollback or a backup holds the framework; nothing when it is free, or ours.
+std::optional<StepResult> waitForTurn(const StepContext& context);
 // Writes Framework.status with kept copies added and our lock released, in one compare-and-swap.
 StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep);
 // Whether a go token may have reached the switch Job of that store.

@@ -51,7 +51,8 @@ std::vector<std::pair<std::string, std::string>> images(const json& at) {
     // A digest is used only where the runtime reported one that a registry can serve (repo@sha256:…).
     const std::string id = text(image, "imageID");
     const std::string name = text(image, "image");
-    const bool pullable = id.find("@sha256:") != std::string::npos && id.compare(0, 7, "sha256:") != 0 && name.find('@') == std::string::npos;
+    const bool pullable = id.find("@sha256:") != std::string::npos && id.compare(0, 7, "sha256:") != 0 &&
+                          name.find('@') == std::string::npos;
     out.emplace_back(text(image, "component"), pullable ? name + id.substr(id.find('@')) : name);
   }
   return out;
@@ -79,7 +80,8 @@ Result<Inspection> decodeInspection(const std::string& document) {
   out.spaceAvailable = integer(space, "available");
   for (const auto& b : child(doc, "blockers")) out.blockers.push_back({text(b, "code"), text(b, "message")});
   for (const auto& s : child(doc, "sessions"))
-    out.sessions.push_back({text(s, "user"), text(s, "application"), text(s, "address"), static_cast<int>(integer(s, "count"))});
+    out.sessions.push_back(
+        {text(s, "user"), text(s, "application"), text(s, "address"), static_cast<int>(integer(s, "count"))});
   for (const auto& k : child(doc, "keys")) out.keys.push_back({text(k, "name"), text(k, "state"), text(k, "reason")});
   if (doc.contains("backup") && doc["backup"].is_object()) {
     const json& b = doc["backup"];
@@ -139,7 +141,8 @@ Result<CheckResult> decodeCheckResult(const std::string& document) {
   out.schema = schemaLevel(child(doc, "schema"));
   for (const auto& i : child(doc, "invariants")) {
     const json& value = child(i, "value");
-    out.invariants.push_back({text(i, "name"), value.is_string() ? value.get<std::string>() : value.dump(), flag(i, "ok")});
+    out.invariants.push_back(
+        {text(i, "name"), value.is_string() ? value.get<std::string>() : value.dump(), flag(i, "ok")});
   }
   return out;
 }

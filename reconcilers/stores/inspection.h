@@ -40,8 +40,8 @@ struct Inspection {
     std::int64_t sizeBytes = 0;
     bool unsettled = false;
     api::SchemaLevel schema;
-    std::string schemaRelation;         // Equal | Subset | Different | Unknown
-    std::vector<std::string> missing;   // names live has and the backup has not
+    std::string schemaRelation;        // Equal | Subset | Different | Unknown
+    std::vector<std::string> missing;  // names live has and the backup has not
     std::vector<std::pair<std::string, std::string>> images;
     std::vector<std::pair<std::string, std::int64_t>> tables;
   };

@@ -37,12 +37,14 @@ std::vector<HealthUrl> healthUrls(const api::FrameworkSpec& framework, const api
     return {};
   };
   const auto url = [&](const std::string& host, const api::HttpProbe& probe) {
-    return "http://" + host + "." + namespace_ + ":" + std::to_string(probe.port) + (probe.path.rfind('/', 0) == 0 ? "" : "/") + probe.path;
+    return "http://" + host + "." + namespace_ + ":" + std::to_string(probe.port) +
+           (probe.path.rfind('/', 0) == 0 ? "" : "/") + probe.path;
   };
   for (const auto& component : frameworkClass.components)
     if (const auto host = service(component.name); !host.empty())
       for (const auto& health : component.health)
-        urls.push_back({component.name + "/" + health.name, url(host, health.http), health.http.status, health.timeoutSeconds});
+        urls.push_back(
+            {component.name + "/" + health.name, url(host, health.http), health.http.status, health.timeoutSeconds});
   for (const auto& check : frameworkClass.checks)
     if (const auto host = service(check.component); !host.empty())
       urls.push_back({check.name, url(host, check.http), check.http.status, 60});
@@ -54,7 +56,8 @@ std::string PostgresDriver::toolsImage() const {
   if (!tools.image.empty()) return tools.image;
   const WorkloadView* view = ns.workload(tools.workloadKind, tools.workloadName);
   if (!view || !view->workload) return {};
-  if (tools.container.empty()) return view->workload->containers.size() == 1 ? view->workload->containers.front().image : std::string();
+  if (tools.container.empty())
+    return view->workload->containers.size() == 1 ? view->workload->containers.front().image : std::string();
   const kube::Container* container = view->workload->container(tools.container);
   return container ? container->image : std::string();
 }
@@ -70,7 +73,8 @@ std::vector<std::pair<std::string, std::string>> PostgresDriver::keySources() co
       for (const auto& container : view->workload->containers) {
         if (!component.container.empty() && container.name != component.container) continue;
         for (const auto& env : container.env)
-          if (env.name == key.env && !env.literal && env.valueFrom.find("KeyRef") != std::string::npos) source = env.valueFrom;
+          if (env.name == key.env && !env.literal && env.valueFrom.find("KeyRef") != std::string::npos)
+            source = env.valueFrom;
       }
     }
     out.emplace_back(key.name, source);
@@ -78,7 +82,9 @@ std::vector<std::pair<std::string, std::string>> PostgresDriver::keySources() co
   return out;
 }
 
-std::string PostgresDriver::Names::stage(int attempt) const { return generated(database, "_stage_" + id + "_" + std::to_string(attempt)); }
+std::string PostgresDriver::Names::stage(int attempt) const {
+  return generated(database, "_stage_" + id + "_" + std::to_string(attempt));
+}
 
 PostgresDriver::Names PostgresDriver::names(const std::string& uid) const {
   Names out;
@@ -89,7 +95,8 @@ PostgresDriver::Names PostgresDriver::names(const std::string& uid) const {
   return out;
 }
 
-JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Effect effect, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Effect effect,
+                             std::int64_t deadlineSeconds) const {
   const auto& pg = *store.postgres;
   JobSpec spec;
   spec.name = record.jobName;
@@ -131,7 +138,8 @@ JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Ef
   return spec;
 }
 
-JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string& backupPath, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string& backupPath,
+                                std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "inspect", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   if (!backupPath.empty() && ns.repository) {
@@ -146,7 +154,8 @@ JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string
   return spec;
 }
 
-JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::PlannedBackup& backup, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::PlannedBackup& backup,
+                               std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "verify", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   task["repository"] = {{"path", backup.path}, {"digest", backup.digest}};
@@ -157,61 +166,72 @@ JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::Planned
   return spec;
 }
 
-JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned,
-                              bool requireSpace, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::RollbackPlan& plan,
+                              const api::PlannedStore& planned, bool requireSpace, std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "stage", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   task["postgres"]["spaceCheck"] = requireSpace ? "Require" : "Skip";
   task["repository"] = {{"path", plan.backup->path}, {"digest", plan.backup->digest}};
   task["backup"] = {{"store", store.name}};
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
-  task["names"] = {{"stage", names(owner.uid).stage(record.attempt)}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  task["names"] = {{"stage", names(owner.uid).stage(record.attempt)},
+                   {"prev", planned.prevName},
+                   {"reverted", planned.revertedName}};
   spec.repository = ns.repository ? &*ns.repository : nullptr;
   spec.task = dumped(task);
   return spec;
 }
 
-JobSpec PostgresDriver::switchOver(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
-  JobSpec spec = base(record, "switch", Effect::Write, deadlineSeconds);
+JobSpec PostgresDriver::swap(const char* verb, const api::StepRecord& record, const api::PlannedStore& planned,
+                             std::int64_t deadlineSeconds) const {
+  JobSpec spec = base(record, verb, Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
-  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}, {"stageOid", planned.stageOid}};
+  task["expect"] = {
+      {"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}, {"stageOid", planned.stageOid}};
   task["names"] = {{"stage", planned.stageName}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+  spec.task = dumped(task);
+  return spec;
+}
+
+JobSpec PostgresDriver::switchOver(const api::StepRecord& record, const api::PlannedStore& planned,
+                                   std::int64_t deadlineSeconds) const {
+  JobSpec spec = swap("switch", record, planned, deadlineSeconds);
   spec.waitsForGo = true;
-  spec.task = dumped(task);
   return spec;
 }
 
-JobSpec PostgresDriver::switchBack(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
-  JobSpec spec = base(record, "switchback", Effect::Write, deadlineSeconds);
-  json task = parsed(spec.task);
-  task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}, {"stageOid", planned.stageOid}};
-  task["names"] = {{"stage", planned.stageName}, {"prev", planned.prevName}, {"reverted", planned.revertedName}};
-  spec.task = dumped(task);
-  return spec;
+JobSpec PostgresDriver::switchBack(const api::StepRecord& record, const api::PlannedStore& planned,
+                                   std::int64_t deadlineSeconds) const {
+  return swap("switchback", record, planned, deadlineSeconds);
 }
 
-JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedStore& planned,
+                              std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "check", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   task["health"] = json::array();
   for (const auto& url : healthUrls(framework, frameworkClass, owner.namespace_))
-    task["health"].push_back({{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
+    task["health"].push_back(
+        {{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
   if (planned.targetSchema.known()) task["expect"] = {{"schemaDigest", planned.targetSchema.digest}};
   spec.task = dumped(task);
   return spec;
 }
 
-JobSpec PostgresDriver::discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::discard(const api::StepRecord& record, const api::PlannedStore& planned,
+                                std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "discard", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
   task["names"] = {{"stage", planned.stageName.empty() ? names(owner.uid).stage(1) : planned.stageName},
-                   {"prev", planned.prevName}, {"reverted", planned.revertedName}};
+                   {"prev", planned.prevName},
+                   {"reverted", planned.revertedName}};
   spec.task = dumped(task);
   return spec;
 }
 
-JobSpec PostgresDriver::cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop,
+                                std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "cleanup", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   task["drop"] = json::array();
@@ -221,16 +241,25 @@ JobSpec PostgresDriver::cleanup(const api::StepRecord& record, const std::vector
   return spec;
 }
 
-JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string& path, const std::string& version, const std::string& reason,
-                               const std::vector<RunningImage>& images, std::int64_t deadlineSeconds) const {
+JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string& path, const std::string& version,
+                               const std::string& reason, const std::vector<RunningImage>& images,
+                               std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "backup", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   json list = json::array();
   for (const auto& image : images)
-    list.push_back({{"component", image.component}, {"container", image.container}, {"image", image.image}, {"imageID", image.imageID}});
+    list.push_back({{"component", image.component},
+                    {"container", image.container},
+                    {"image", image.image},
+                    {"imageID", image.imageID}});
   task["repository"] = {{"path", path}};
-  task["backup"] = {{"framework", owner.framework}, {"class", framework.className}, {"namespace", owner.namespace_}, {"version", version},
-                    {"store", store.name}, {"images", list}, {"reason", reason}};
+  task["backup"] = {{"framework", owner.framework},
+                    {"class", framework.className},
+                    {"namespace", owner.namespace_},
+                    {"version", version},
+                    {"store", store.name},
+                    {"images", list},
+                    {"reason", reason}};
   spec.keys = keySources();
   task["keys"] = json::array();
   for (const auto& [name, source] : spec.keys) task["keys"].push_back({{"name", name}});

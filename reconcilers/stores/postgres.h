@@ -34,21 +34,27 @@ struct PostgresDriver {
 
   JobSpec inspect(const api::StepRecord& record, const std::string& backupPath, std::int64_t deadlineSeconds) const;
   JobSpec verify(const api::StepRecord& record, const api::PlannedBackup& backup, std::int64_t deadlineSeconds) const;
-  JobSpec stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned, bool requireSpace,
-                std::int64_t deadlineSeconds) const;
-  JobSpec switchOver(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
-  JobSpec switchBack(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  JobSpec stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned,
+                bool requireSpace, std::int64_t deadlineSeconds) const;
+  JobSpec switchOver(const api::StepRecord& record, const api::PlannedStore& planned,
+                     std::int64_t deadlineSeconds) const;
+  JobSpec switchBack(const api::StepRecord& record, const api::PlannedStore& planned,
+                     std::int64_t deadlineSeconds) const;
   JobSpec check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
   JobSpec discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
-  JobSpec cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop, std::int64_t deadlineSeconds) const;
+  JobSpec cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop,
+                  std::int64_t deadlineSeconds) const;
   // `images` are component, container, image, imageID of what runs.
   struct RunningImage {
     std::string component, container, image, imageID;
   };
-  JobSpec backup(const api::StepRecord& record, const std::string& path, const std::string& version, const std::string& reason,
-                 const std::vector<RunningImage>& images, std::int64_t deadlineSeconds) const;
+  JobSpec backup(const api::StepRecord& record, const std::string& path, const std::string& version,
+                 const std::string& reason, const std::vector<RunningImage>& images,
+                 std::int64_t deadlineSeconds) const;
 
  private:
+  JobSpec swap(const char* verb, const api::StepRecord& record, const api::PlannedStore& planned,
+               std::int64_t deadlineSeconds) const;
   JobSpec base(const api::StepRecord& record, const char* step, Effect effect, std::int64_t deadlineSeconds) const;
 };
 

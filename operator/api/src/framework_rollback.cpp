@@ -1,11 +1,10 @@
 #include "api/framework_rollback.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "api/digest.h"
 #include "codec.h"
 
 namespace rollback::api {
@@ -16,18 +15,6 @@ using namespace codec;
 constexpr std::array kPhases{Phase::Pending,   Phase::Planning,  Phase::Planned,   Phase::Preparing,
                              Phase::Switching, Phase::Verifying, Phase::Succeeded, Phase::Reverting,
                              Phase::Reverted,  Phase::Failed,    Phase::Aborted,   Phase::Skipped};
-
-std::string sha256Hex(const std::string& bytes) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  static constexpr char hex[] = "0123456789abcdef";
-  std::string out;
-  for (const unsigned char c : digest) {
-    out += hex[c >> 4];
-    out += hex[c & 15];
-  }
-  return out;
-}
 
 // The wish itself: what may change (suspend, abort) left out, defaults dropped, so that a spec that went through the
 // API server and one from Git have the same digest. nlohmann keeps members sorted.

@@ -1,4 +1,5 @@
-// The resources of group rollback.pa-ecosystem.io/v1alpha1 and the names other code shares: labels, annotations, finalizers.
+// The resources of group rollback.pa-ecosystem.io/v1alpha1 and the names other code shares: labels, annotations,
+// finalizers.
 #pragma once
 
 #include "kube/objects/request.h"
@@ -16,7 +17,8 @@ inline constexpr const char* kFieldManager = "framework-rollback-operator";
 
 // Labels on every Job, pod and ConfigMap we create.
 inline constexpr const char* kLabelFramework = "rollback.pa-ecosystem.io/framework";
-inline constexpr const char* kLabelOwnerUid = "rollback.pa-ecosystem.io/owner-uid";  // uid of the rollback, backup or framework
+inline constexpr const char* kLabelOwnerUid =
+    "rollback.pa-ecosystem.io/owner-uid";  // uid of the rollback, backup or framework
 inline constexpr const char* kLabelOwnerKind = "rollback.pa-ecosystem.io/owner-kind";
 inline constexpr const char* kLabelOwnerName = "rollback.pa-ecosystem.io/owner-name";
 inline constexpr const char* kLabelStep = "rollback.pa-ecosystem.io/step";
@@ -30,7 +32,8 @@ inline constexpr const char* kAnnotationGo = "rollback.pa-ecosystem.io/go";
 inline constexpr const char* kAnnotationUnlock = "rollback.pa-ecosystem.io/unlock";
 
 inline constexpr const char* kRollbackFinalizer = "rollback.pa-ecosystem.io/rollback";
-inline constexpr const char* kBackupFinalizer = "rollback.pa-ecosystem.io/backup";  // while a backup holds its framework
+inline constexpr const char* kBackupFinalizer =
+    "rollback.pa-ecosystem.io/backup";  // while a backup holds its framework
 inline constexpr const char* kFrameworkFinalizer = "rollback.pa-ecosystem.io/locked";
 
 }  // namespace rollback::api

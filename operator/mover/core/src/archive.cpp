@@ -13,16 +13,20 @@ namespace {
 constexpr std::size_t kListingLimit = 256u << 20;
 
 Error unreadable(const std::string& what, const ProgramExit& exit) {
-  return problem(ErrorCode::BadInput, "BackupDamaged", what + " failed with status " + std::to_string(exit.status) + ": " + errorLine(exit.errors));
+  return problem(ErrorCode::BadInput, "BackupDamaged",
+                 what + " failed with status " + std::to_string(exit.status) + ": " + errorLine(exit.errors));
 }
 
 // The whole output of a program; fails unless it ends with 0.
 Result<std::string> outputOf(Environment& env, const Command& command, const std::string& what, Deadline deadline) {
   std::string out;
-  auto exit = env.process.run(command, [&](std::string_view piece) {
-    out += piece;
-    return out.size() <= kListingLimit;
-  }, deadline);
+  auto exit = env.process.run(
+      command,
+      [&](std::string_view piece) {
+        out += piece;
+        return out.size() <= kListingLimit;
+      },
+      deadline);
   if (!exit) return exit.error();
   if (exit->status != 0) return unreadable(what, *exit);
   return out;
@@ -83,14 +87,15 @@ std::vector<TocEntry> parseToc(const std::string& listing) {
 }
 
 bool isLeftOut(const TocEntry& entry) {
-  return entry.is("EXTENSION") || entry.is("COMMENT - EXTENSION") || entry.is("SUBSCRIPTION") || entry.is("COMMENT - SUBSCRIPTION");
+  return entry.is("EXTENSION") || entry.is("COMMENT - EXTENSION") || entry.is("SUBSCRIPTION") ||
+         entry.is("COMMENT - SUBSCRIPTION");
 }
 
 bool isSchemaEntry(const TocEntry& entry) { return entry.is("SCHEMA") || entry.is("ACL - SCHEMA"); }
 
 bool needsSuperuser(const TocEntry& entry) {
-  static constexpr std::array<const char*, 6> kKinds = {"EVENT TRIGGER", "FOREIGN DATA WRAPPER", "OPERATOR CLASS", "OPERATOR FAMILY", "ACCESS METHOD",
-                                                        "TRANSFORM"};
+  static constexpr std::array<const char*, 6> kKinds = {"EVENT TRIGGER",   "FOREIGN DATA WRAPPER", "OPERATOR CLASS",
+                                                        "OPERATOR FAMILY", "ACCESS METHOD",        "TRANSFORM"};
   return std::any_of(kKinds.begin(), kKinds.end(), [&](const char* kind) { return entry.is(kind); });
 }
 
@@ -113,10 +118,12 @@ std::vector<SequenceRecord> parseSequenceScript(const std::string& script) {
 }
 
 Result<std::vector<TocEntry>> readToc(Environment& env, const std::string& archivePath, Deadline deadline) {
-  auto listing = outputOf(env, Command{{"pg_restore", "--list", env.repository.absolute(archivePath)}}, "pg_restore --list " + archivePath, deadline);
+  auto listing = outputOf(env, Command{{"pg_restore", "--list", env.repository.absolute(archivePath)}},
+                          "pg_restore --list " + archivePath, deadline);
   if (!listing) return listing.error();
   auto toc = parseToc(*listing);
-  if (toc.empty()) return problem(ErrorCode::BadInput, "BackupDamaged", "the table of contents of " + archivePath + " is empty");
+  if (toc.empty())
+    return problem(ErrorCode::BadInput, "BackupDamaged", "the table of contents of " + archivePath + " is empty");
   return toc;
 }
 
@@ -128,7 +135,9 @@ Result<std::vector<SequenceRecord>> readSequences(Environment& env, const std::s
     if (entry.is("SEQUENCE SET")) list += entry.line + "\n";
   if (list.empty()) return std::vector<SequenceRecord>{};
   if (auto ok = env.scratch.write("sequences.list", list); !ok) return ok.error();
-  auto script = outputOf(env, Command{{"pg_restore", "--file=-", "--use-list=" + env.scratch.absolute("sequences.list"), env.repository.absolute(archivePath)}},
+  auto script = outputOf(env,
+                         Command{{"pg_restore", "--file=-", "--use-list=" + env.scratch.absolute("sequences.list"),
+                                  env.repository.absolute(archivePath)}},
                          "reading the sequences of " + archivePath, deadline);
   if (!script) return script.error();
   return parseSequenceScript(*script);
@@ -136,11 +145,14 @@ Result<std::vector<SequenceRecord>> readSequences(Environment& env, const std::s
 
 Result<void> readFully(Environment& env, const std::string& archivePath, Deadline deadline) {
   std::uint64_t bytes = 0;
-  auto exit = env.process.run(Command{{"pg_restore", "--file=-", env.repository.absolute(archivePath)}}, [&](std::string_view piece) {
-    bytes += piece.size();
-    env.progress.report(bytes, 0, "bytes", "reading " + archivePath);
-    return true;
-  }, deadline);
+  auto exit = env.process.run(
+      Command{{"pg_restore", "--file=-", env.repository.absolute(archivePath)}},
+      [&](std::string_view piece) {
+        bytes += piece.size();
+        env.progress.report(bytes, 0, "bytes", "reading " + archivePath);
+        return true;
+      },
+      deadline);
   if (!exit) return exit.error();
   if (exit->status != 0) return unreadable("reading every entry of " + archivePath, *exit);
   return {};
@@ -150,15 +162,18 @@ Result<std::string> toolVersion(Environment& env, const std::string& tool, Deadl
   auto text = outputOf(env, Command{{tool, "--version"}}, tool + " --version", deadline);
   if (!text) {
     if (text.error().code == ErrorCode::NotFound)
-      return problem(ErrorCode::NotFound, "ToolMissing", tool + " is not in this image, neither on PATH nor below /usr/lib/postgresql; name the database's "
-                                                                "own image in the store's tools");
+      return problem(ErrorCode::NotFound, "ToolMissing",
+                     tool +
+                         " is not in this image, neither on PATH nor below /usr/lib/postgresql; name the database's "
+                         "own image in the store's tools");
     return text.error();
   }
   // "pg_dump (PostgreSQL) 15.18 (Debian …)": the first word that begins with a digit.
   for (std::size_t at = 0; at < text->size(); ++at)
     if (std::isdigit(static_cast<unsigned char>((*text)[at])) && at > 0 && (*text)[at - 1] == ' ')
       return text->substr(at, text->find_first_of(" \n", at) - at);
-  return problem(ErrorCode::Protocol, "ToolMissing", tool + " --version answers \"" + text->substr(0, 80) + "\", which holds no version");
+  return problem(ErrorCode::Protocol, "ToolMissing",
+                 tool + " --version answers \"" + text->substr(0, 80) + "\", which holds no version");
 }
 
 int majorOf(const std::string& version) { return std::atoi(version.c_str()); }

@@ -1,10 +1,9 @@
-// backup: a folder that proves itself. One session holds ACCESS SHARE on every table before its snapshot begins (a TRUNCATE or DDL
-// after the snapshot would make pg_dump's tables empty without an error), exports the snapshot to pg_dump, and reads counts, hashes,
-// checks and catalogs in it. The schema is read before and after: a change makes the backup unsettled. Written beside its name,
-// SHA256SUMS last, then renamed.
-#include <nlohmann/json.hpp>
-
+// backup: a folder that proves itself. One session holds ACCESS SHARE on every table before its snapshot begins (a
+// TRUNCATE or DDL after the snapshot would make pg_dump's tables empty without an error), exports the snapshot to
+// pg_dump, and reads counts, hashes, checks and catalogs in it. The schema is read before and after: a change makes the
+// backup unsettled. Written beside its name, SHA256SUMS last, then renamed.
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "mover/archive.h"
 #include "mover/backup_folder.h"
@@ -17,7 +16,7 @@
 namespace rollback::mover {
 namespace {
 
-constexpr int kSnapshotTries = 5;          // a table that appears between listing and locking
+constexpr int kSnapshotTries = 5;  // a table that appears between listing and locking
 constexpr char kLockTimeout[] = "15s";
 
 std::string timestampOf(const std::string& path) {
@@ -31,7 +30,8 @@ class Backup {
       : task_(task), env_(env), deadline_(Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds))) {
     const std::size_t slash = task.repositoryPath.rfind('/');
     final_ = task.repositoryPath;
-    part_ = slash == std::string::npos ? "." + final_ + ".part" : final_.substr(0, slash + 1) + "." + final_.substr(slash + 1) + ".part";
+    part_ = slash == std::string::npos ? "." + final_ + ".part"
+                                       : final_.substr(0, slash + 1) + "." + final_.substr(slash + 1) + ".part";
     store_.name = task.backup.store.empty() ? "database" : task.backup.store;
     store_.driver = "postgres";
     store_.format = "pg_directory";
@@ -53,10 +53,13 @@ class Backup {
     for (const std::string* path : {&final_, &store_.path})
       if (const std::string why = pathProblem(*path); !why.empty())
         return problem(ErrorCode::BadInput, "HostilePath", "the path \"" + *path + "\" is refused: " + why);
-    if (store_.name.find('/') != std::string::npos) return problem(ErrorCode::BadInput, "HostilePath", "a store's name holds no slash");
+    if (store_.name.find('/') != std::string::npos)
+      return problem(ErrorCode::BadInput, "HostilePath", "a store's name holds no slash");
     auto taken = env_.repository.exists(final_);
     if (!taken) return taken.error();
-    if (*taken) return problem(ErrorCode::AlreadyExists, "BackupExists", "there is a folder " + final_ + " in the repository already");
+    if (*taken)
+      return problem(ErrorCode::AlreadyExists, "BackupExists",
+                     "there is a folder " + final_ + " in the repository already");
     startedAt_ = env_.clock.wall();
     auto session = env_.database.open(task_.postgres.database, Login::App, {}, deadline_);
     if (!session) return session.error();
@@ -67,7 +70,8 @@ class Backup {
     if (!tools) return tools.error();
     if (identity->versionNum / 10000 > majorOf(*tools))
       return problem(ErrorCode::BadInput, "ServerNewerThanTools",
-                     "the server is PostgreSQL " + identity->version + ", pg_dump is of version " + *tools + "; name an image with newer tools in the store");
+                     "the server is PostgreSQL " + identity->version + ", pg_dump is of version " + *tools +
+                         "; name an image with newer tools in the store");
     store_.serverVersion = identity->version;
     store_.serverVersionNum = identity->versionNum;
     store_.systemIdentifier = identity->systemIdentifier;
@@ -78,7 +82,8 @@ class Backup {
 
   // Set and structure of the schema, in the snapshot or beside it.
   Result<void> readSchema(SchemaLevel& out, bool inSnapshot) {
-    auto schema = inSnapshot ? schemaLevelInTransaction(*session_, task_.schemaQuery, deadline_) : schemaLevel(*session_, task_.schemaQuery, deadline_);
+    auto schema = inSnapshot ? schemaLevelInTransaction(*session_, task_.schemaQuery, deadline_)
+                             : schemaLevel(*session_, task_.schemaQuery, deadline_);
     if (!schema) return schema.error();
     auto structure = structureLines(*session_, deadline_);
     if (!structure) return structure.error();
@@ -95,33 +100,47 @@ class Backup {
       std::string list;
       for (const auto& table : *tables) {
         if (!table.readable)
-          return problem(ErrorCode::Forbidden, "MayNotRead", "role " + env_.database.user(Login::App) + " may not read table " + table.name +
-                                                                  ", so a backup would not hold it; grant it select, or give the table's owner to it");
+          return problem(ErrorCode::Forbidden, "MayNotRead",
+                         "role " + env_.database.user(Login::App) + " may not read table " + table.name +
+                             ", so a backup would not hold it; grant it select, or give the table's owner to it");
         list += (list.empty() ? "" : ", ") + std::string("only ") + table.name;
       }
-      if (auto ok = session_->query("begin isolation level repeatable read read only", deadline_); !ok) return ok.error();
-      if (auto ok = session_->query(std::string("set local lock_timeout to '") + kLockTimeout + "'", deadline_); !ok) return ok.error();
+      if (auto ok = session_->query("begin isolation level repeatable read read only", deadline_); !ok)
+        return ok.error();
+      if (auto ok = session_->query(std::string("set local lock_timeout to '") + kLockTimeout + "'", deadline_); !ok)
+        return ok.error();
       // LOCK TABLE takes no snapshot: the first query after it does.
-      Result<Rows> locked = list.empty() ? Result<Rows>(Rows{}) : session_->query("/* lock tables */ lock table " + list + " in access share mode", deadline_);
+      Result<Rows> locked =
+          list.empty() ? Result<Rows>(Rows{})
+                       : session_->query("/* lock tables */ lock table " + list + " in access share mode", deadline_);
       if (locked) {
         auto again = userTables(*session_, deadline_);
         if (!again) return again.error();
         const bool same = std::equal(tables->begin(), tables->end(), again->begin(), again->end(),
-                                     [](const UserTable& a, const UserTable& b) { return a.oid == b.oid && a.columns == b.columns && a.name == b.name; });
+                                     [](const UserTable& a, const UserTable& b) {
+                                       return a.oid == b.oid && a.columns == b.columns && a.name == b.name;
+                                     });
         if (same) {
           tables_ = std::move(*again);
           return {};
         }
-      } else if (connectionLost(locked.error()) || (sqlState(locked.error()) != "42P01" && sqlState(locked.error()) != "55P03")) {
+      } else if (connectionLost(locked.error()) ||
+                 (sqlState(locked.error()) != "42P01" && sqlState(locked.error()) != "55P03")) {
         return during("locking the tables against changes of their structure", locked.error());
       }
       if (auto ok = session_->query("rollback", deadline_); !ok) return ok.error();
     }
-    return problem(ErrorCode::Conflict, "TablesBusy", "tables of " + task_.postgres.database + " are being created, changed or locked all the time (a migration runs?); try again when it is over");
+    return problem(
+        ErrorCode::Conflict, "TablesBusy",
+        "tables of " + task_.postgres.database +
+            " are being created, changed or locked all the time (a migration runs?); try again when it is over");
   }
 
   Result<void> take() {
-    auto exported = session_->query("/* export */ select pg_export_snapshot(), case when pg_is_in_recovery() then '' else pg_current_wal_lsn()::text end", deadline_);
+    auto exported = session_->query(
+        "/* export */ select pg_export_snapshot(), case when pg_is_in_recovery() then '' else "
+        "pg_current_wal_lsn()::text end",
+        deadline_);
     if (!exported) return during("exporting the snapshot", exported.error());
     snapshotAt_ = env_.clock.wall();
     store_.snapshotAt = formatMicroTime(snapshotAt_);
@@ -134,7 +153,9 @@ class Backup {
     if (auto ok = session_->query("commit", deadline_); !ok) return ok.error();
     SchemaLevel after;
     if (auto ok = readSchema(after, false); !ok) return ok;
-    const auto same = [](const SchemaLevel& a, const SchemaLevel& b) { return a.digest == b.digest && a.structureDigest == b.structureDigest; };
+    const auto same = [](const SchemaLevel& a, const SchemaLevel& b) {
+      return a.digest == b.digest && a.structureDigest == b.structureDigest;
+    };
     unsettled_ = !same(before_, store_.schema) || !same(store_.schema, after);
     session_.reset();
     return finish();
@@ -143,13 +164,23 @@ class Backup {
   Result<void> dump(const std::string& snapshot) {
     Command command;
     command.database = task_.postgres.database;
-    command.argv = {"pg_dump", "--format=directory", "--jobs=" + std::to_string(task_.parallel), "--file=" + env_.repository.absolute(part_ + "/" + store_.path),
-                    "--snapshot=" + snapshot, "--lock-wait-timeout=15000", "--no-password", "--no-subscriptions", "--encoding=UTF8"};
+    command.argv = {"pg_dump",
+                    "--format=directory",
+                    "--jobs=" + std::to_string(task_.parallel),
+                    "--file=" + env_.repository.absolute(part_ + "/" + store_.path),
+                    "--snapshot=" + snapshot,
+                    "--lock-wait-timeout=15000",
+                    "--no-password",
+                    "--no-subscriptions",
+                    "--encoding=UTF8"};
     env_.progress.report(0, 0, "", "dumping " + task_.postgres.database);
-    auto exit = env_.process.run(command, [](std::string_view) { return true; }, deadline_);
+    auto exit = env_.process.run(
+        command, [](std::string_view) { return true; }, deadline_);
     if (!exit) return during("pg_dump of " + task_.postgres.database, exit.error());
     if (exit->status != 0)
-      return problem(ErrorCode::Unavailable, "DumpFailed", "pg_dump of " + task_.postgres.database + " ended with status " + std::to_string(exit->status) + ": " + errorLine(exit->errors));
+      return problem(ErrorCode::Unavailable, "DumpFailed",
+                     "pg_dump of " + task_.postgres.database + " ended with status " + std::to_string(exit->status) +
+                         ": " + errorLine(exit->errors));
     return {};
   }
 
@@ -189,7 +220,8 @@ class Backup {
     store_.sequences = std::move(*values);
     auto behind = sequencesBehind(*session_, store_.sequences, deadline_);
     if (!behind) return behind.error();
-    for (auto& sequence : store_.sequences) sequence.behind = std::find(behind->begin(), behind->end(), sequence.name) != behind->end();
+    for (auto& sequence : store_.sequences)
+      sequence.behind = std::find(behind->begin(), behind->end(), sequence.name) != behind->end();
     return {};
   }
 
@@ -209,7 +241,9 @@ class Backup {
     std::uint64_t bytes = 0;
     for (const auto& entry : *entries) {
       if (entry.kind == FileEntry::Kind::Link || entry.kind == FileEntry::Kind::Other)
-        return problem(ErrorCode::Internal, "HostilePath", "the backup's folder holds " + entry.path + ", which is neither file nor folder: somebody else writes there");
+        return problem(ErrorCode::Internal, "HostilePath",
+                       "the backup's folder holds " + entry.path +
+                           ", which is neither file nor folder: somebody else writes there");
       if (auto ok = env_.repository.sync(part_ + "/" + entry.path); !ok) return ok;
       if (entry.kind != FileEntry::Kind::File) continue;
       Sha256 sum;
@@ -226,9 +260,17 @@ class Backup {
     if (auto ok = env_.repository.write(part_ + "/" + kSumsName, text); !ok) return ok;
     if (auto ok = env_.repository.sync(part_); !ok) return ok;
     if (auto ok = env_.repository.rename(part_, final_); !ok) return ok;
-    result_ = nlohmann::json{{"path", final_}, {"digest", contentDigest(text)}, {"sizeBytes", bytes + text.size()}, {"unsettled", unsettled_}, {"snapshotAt", formatTime(snapshotAt_)},
-                             {"schema", {{"state", store_.schema.known() ? "Known" : "Unknown"}, {"reason", store_.schema.unknownReason}, {"count", store_.schema.names.size()},
-                                         {"digest", store_.schema.digest}, {"structureDigest", store_.schema.structureDigest}}}}
+    result_ = nlohmann::json{{"path", final_},
+                             {"digest", contentDigest(text)},
+                             {"sizeBytes", bytes + text.size()},
+                             {"unsettled", unsettled_},
+                             {"snapshotAt", formatTime(snapshotAt_)},
+                             {"schema",
+                              {{"state", store_.schema.known() ? "Known" : "Unknown"},
+                               {"reason", store_.schema.unknownReason},
+                               {"count", store_.schema.names.size()},
+                               {"digest", store_.schema.digest},
+                               {"structureDigest", store_.schema.structureDigest}}}}
                   .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     return {};
   }
@@ -238,7 +280,9 @@ class Backup {
     manifest.timestamp = timestampOf(final_);
     manifest.framework = task_.backup.framework;
     manifest.currentVersion = task_.backup.version;
-    manifest.backupType = task_.backup.reason == "PreUpgrade" ? "pre_upgrade" : task_.backup.reason.empty() ? "manual" : task_.backup.reason;
+    manifest.backupType = task_.backup.reason == "PreUpgrade" ? "pre_upgrade"
+                          : task_.backup.reason.empty()       ? "manual"
+                                                              : task_.backup.reason;
     for (const auto& entry : entries)
       if (entry.kind == FileEntry::Kind::File) manifest.files.push_back(entry.path);
     manifest.id = toHex(env_.random.bytes(16));

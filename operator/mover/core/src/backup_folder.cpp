@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kLargestText = 64u << 20;  // of manifest and SHA256SUMS
 
 Error incomplete(const std::string& path, const std::string& what) {
-  return problem(ErrorCode::BadInput, "BackupIncomplete", "backup " + path + " is not complete: " + what + "; take another, or choose another");
+  return problem(ErrorCode::BadInput, "BackupIncomplete",
+                 "backup " + path + " is not complete: " + what + "; take another, or choose another");
 }
 Error damaged(const std::string& path, const std::string& what) {
   return problem(ErrorCode::BadInput, "BackupDamaged", "backup " + path + " is damaged: " + what + "; choose another");
@@ -22,7 +23,8 @@ Result<void> matchFiles(BackupFolder& backup) {
   for (const auto& entry : backup.entries) {
     if (entry.kind == FileEntry::Kind::Link || entry.kind == FileEntry::Kind::Other)
       return problem(ErrorCode::BadInput, "HostilePath",
-                     "backup " + backup.path + " holds " + entry.path + ", a " + (entry.kind == FileEntry::Kind::Link ? "symbolic link" : "device, pipe or socket") +
+                     "backup " + backup.path + " holds " + entry.path + ", a " +
+                         (entry.kind == FileEntry::Kind::Link ? "symbolic link" : "device, pipe or socket") +
                          "; a backup is made of files and folders only");
     if (entry.kind == FileEntry::Kind::File) present[entry.path] = &entry;
   }
@@ -45,7 +47,8 @@ Result<BackupFolder> openBackup(Files& repository, const std::string& path) {
     return problem(ErrorCode::BadInput, "HostilePath", "the path of the backup is refused: " + why);
   auto there = repository.exists(path);
   if (!there) return there.error();
-  if (!*there) return problem(ErrorCode::NotFound, "BackupNotFound", "there is no folder " + path + " in the repository");
+  if (!*there)
+    return problem(ErrorCode::NotFound, "BackupNotFound", "there is no folder " + path + " in the repository");
   auto entries = repository.walk(path);
   if (!entries) return entries.error();
   backup.entries = std::move(*entries);
@@ -60,7 +63,8 @@ Result<BackupFolder> openBackup(Files& repository, const std::string& path) {
   if (!sums) {
     if (decoded && decoded->manifestVersion < 2)
       return problem(ErrorCode::BadInput, "BackupUnverified",
-                     "backup " + path + " was made by a script, without checksums: nothing proves that it is whole; import it first");
+                     "backup " + path +
+                         " was made by a script, without checksums: nothing proves that it is whole; import it first");
     return incomplete(path, "it has no SHA256SUMS, which is written last");
   }
   auto parsed = decodeSums(*sums);
@@ -104,7 +108,8 @@ Result<void> sameAsOpened(Files& repository, const BackupFolder& backup) {
 
 Result<void> expectDigest(const BackupFolder& backup, const std::string& expected) {
   if (!expected.empty() && backup.digest == expected) return {};
-  return damaged(backup.path, "its digest is " + backup.digest + ", the plan was made for " + (expected.empty() ? "none" : expected));
+  return damaged(backup.path, "its digest is " + backup.digest + ", the plan was made for " +
+                                  (expected.empty() ? "none" : expected));
 }
 
 Result<const StoreRecord*> storeOf(const BackupFolder& backup, const std::string& store) {
@@ -112,7 +117,8 @@ Result<const StoreRecord*> storeOf(const BackupFolder& backup, const std::string
   // A task that names no store means the only one.
   if (!record && store.empty() && backup.manifest.stores.size() == 1) record = &backup.manifest.stores.front();
   if (!record || record->driver != "postgres" || record->format != "pg_directory" || record->path.empty())
-    return problem(ErrorCode::BadInput, "StoreMissing", "backup " + backup.path + " holds no PostgreSQL dump of store \"" + store + "\"");
+    return problem(ErrorCode::BadInput, "StoreMissing",
+                   "backup " + backup.path + " holds no PostgreSQL dump of store \"" + store + "\"");
   return record;
 }
 

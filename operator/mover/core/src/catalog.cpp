@@ -10,7 +10,8 @@ namespace rollback::mover {
 namespace {
 
 // Schemas of the application. Schemas whose names begin with pg_ are the system's (CREATE SCHEMA refuses such names).
-constexpr char kSchemas[] = "ns as (select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema')";
+constexpr char kSchemas[] =
+    "ns as (select oid, nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema')";
 
 // Answers two columns: text taken as it is, and an expression that is normalised.
 const std::array<const char*, 6> kStructure = {
@@ -52,7 +53,8 @@ from pg_sequence s join pg_class c on c.oid = s.seqrelid join ns on ns.oid = c.r
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))",
 };
 
-// Every object of the application with an owner (but for functions that belong to another object, as a range type's constructors do); where it can have privileges, with these or the defaults they stand for.
+// Every object of the application with an owner (but for functions that belong to another object, as a range type's
+// constructors do); where it can have privileges, with these or the defaults they stand for.
 constexpr char kObjects[] = R"(objects(classid, objid, owner, acl, extra) as (
   select 'pg_class'::regclass::oid, c.oid, c.relowner,
          coalesce(c.relacl, acldefault(case c.relkind when 'S' then 's'::"char" else 'r'::"char" end, c.relowner)),
@@ -78,12 +80,16 @@ constexpr char kObjects[] = R"(objects(classid, objid, owner, acl, extra) as (
 
 // privileges(acl): "grantee=PRIVILEGE*/grantor …", sorted.
 std::string privileges(const std::string& acl) {
-  return "coalesce((select string_agg(g, ' ' order by g collate \"C\") from (select case x.grantee when 0 then 'PUBLIC' else "
-         "quote_ident(pg_get_userbyid(x.grantee)) end || '=' || x.privilege_type || case when x.is_grantable then '*' else '' end || '/' || "
-         "quote_ident(pg_get_userbyid(x.grantor)) as g from aclexplode(" + acl + ") x) s), '')";
+  return "coalesce((select string_agg(g, ' ' order by g collate \"C\") from (select case x.grantee when 0 then "
+         "'PUBLIC' else "
+         "quote_ident(pg_get_userbyid(x.grantee)) end || '=' || x.privilege_type || case when x.is_grantable then '*' "
+         "else '' end || '/' || "
+         "quote_ident(pg_get_userbyid(x.grantor)) as g from aclexplode(" +
+         acl + ") x) s), '')";
 }
 
-Result<std::vector<std::string>> lines(Session& session, const std::string& what, const std::string& query, Deadline deadline) {
+Result<std::vector<std::string>> lines(Session& session, const std::string& what, const std::string& query,
+                                       Deadline deadline) {
   auto rows = session.query("/* " + what + " */ " + query, deadline);
   if (!rows) return during("reading " + what, rows.error());
   std::vector<std::string> out;
@@ -111,17 +117,29 @@ Result<std::vector<std::string>> structureLines(Session& session, Deadline deadl
 Result<std::vector<std::string>> ownerLines(Session& session, Deadline deadline) {
   const std::string with = std::string("with ") + kSchemas;
   const std::array<std::string, 4> parts = {
-      with + ", " + kObjects + " select i.type || ' ' || i.identity || ' owner ' || quote_ident(pg_get_userbyid(o.owner)) || o.extra || ' ' || " + privileges("o.acl") +
-          ", '' from own o cross join lateral pg_identify_object(o.classid, o.objid, 0) i",
-      with + " select 'column ' || format('%I.%I.%I', ns.nspname, c.relname, a.attname) || ' ' || " + privileges("a.attacl") +
-          ", '' from pg_attribute a join pg_class c on c.oid = a.attrelid join ns on ns.oid = c.relnamespace where a.attacl is not null and "
-          "c.relpersistence <> 't' and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')",
-      "select 'default privileges of ' || quote_ident(pg_get_userbyid(d.defaclrole)) || ' in ' || coalesce(quote_ident(n.nspname), '*') || ' for ' || "
-      "d.defaclobjtype::text || ' ' || " + privileges("d.defaclacl") + ", '' from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace",
-      with + " select 'policy ' || format('%I.%I.%I', ns.nspname, c.relname, p.polname) || ' ' || p.polcmd::text || case when p.polpermissive then '' else ' restrictive' end || ' to ' || "
-             "(select string_agg(case r when 0 then 'PUBLIC' else quote_ident(pg_get_userbyid(r)) end, ',' order by case r when 0 then '' else pg_get_userbyid(r)::text end collate \"C\") "
-             "from unnest(p.polroles) r), coalesce(pg_get_expr(p.polqual, p.polrelid), '') || ' check ' || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') "
-             "from pg_policy p join pg_class c on c.oid = p.polrelid join ns on ns.oid = c.relnamespace"};
+      with + ", " + kObjects +
+          " select i.type || ' ' || i.identity || ' owner ' || quote_ident(pg_get_userbyid(o.owner)) || o.extra || ' ' "
+          "|| " +
+          privileges("o.acl") + ", '' from own o cross join lateral pg_identify_object(o.classid, o.objid, 0) i",
+      with + " select 'column ' || format('%I.%I.%I', ns.nspname, c.relname, a.attname) || ' ' || " +
+          privileges("a.attacl") +
+          ", '' from pg_attribute a join pg_class c on c.oid = a.attrelid join ns on ns.oid = c.relnamespace where "
+          "a.attacl is not null and "
+          "c.relpersistence <> 't' and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and "
+          "d.objid = c.oid and d.deptype = 'e')",
+      "select 'default privileges of ' || quote_ident(pg_get_userbyid(d.defaclrole)) || ' in ' || "
+      "coalesce(quote_ident(n.nspname), '*') || ' for ' || "
+      "d.defaclobjtype::text || ' ' || " +
+          privileges("d.defaclacl") +
+          ", '' from pg_default_acl d left join pg_namespace n on n.oid = d.defaclnamespace",
+      with +
+          " select 'policy ' || format('%I.%I.%I', ns.nspname, c.relname, p.polname) || ' ' || p.polcmd::text || case "
+          "when p.polpermissive then '' else ' restrictive' end || ' to ' || "
+          "(select string_agg(case r when 0 then 'PUBLIC' else quote_ident(pg_get_userbyid(r)) end, ',' order by case "
+          "r when 0 then '' else pg_get_userbyid(r)::text end collate \"C\") "
+          "from unnest(p.polroles) r), coalesce(pg_get_expr(p.polqual, p.polrelid), '') || ' check ' || "
+          "coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '') "
+          "from pg_policy p join pg_class c on c.oid = p.polrelid join ns on ns.oid = c.relnamespace"};
   std::vector<std::string> out;
   for (const auto& part : parts) {
     auto some = lines(session, "owners", part, deadline);
@@ -144,7 +162,8 @@ used(role, owner) as (
   union all select x.grantee, false from pg_default_acl d cross join lateral aclexplode(d.defaclacl) x
   union all select r, false from pg_policy p cross join lateral unnest(p.polroles) r)
 select pg_get_userbyid(role), bool_or(owner) from used where role <> 0 group by role
-having pg_get_userbyid(role) <> 'pg_database_owner' order by 1)", deadline);
+having pg_get_userbyid(role) <> 'pg_database_owner' order by 1)",
+                            deadline);
   if (!rows) return during("listing the roles that own or may use something", rows.error());
   std::vector<RoleRecord> out;
   for (const auto& row : *rows) out.push_back({text(row, 0), truth(row, 1)});

@@ -1,9 +1,8 @@
-// check: is the application well on its data? Health over HTTP, the schema level and the class's invariants of live. What is not well
-// is told in the result; the operator judges.
-#include <nlohmann/json.hpp>
-
+// check: is the application well on its data? Health over HTTP, the schema level and the class's invariants of live.
+// What is not well is told in the result; the operator judges.
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "mover/content.h"
 #include "mover/outcome.h"
@@ -61,7 +60,9 @@ Result<std::unique_ptr<Session>> openLive(const Task& task, Environment& env, De
   options.readOnly = true;
   for (;;) {
     auto session = env.database.open(task.postgres.database, Login::App, options, deadline);
-    if (session || session.error().code != ErrorCode::Unavailable || deadline.expired(env.clock) || env.stop.requested()) return session;
+    if (session || session.error().code != ErrorCode::Unavailable || deadline.expired(env.clock) ||
+        env.stop.requested())
+      return session;
     env.waiter.sleep(kProbeEvery);
   }
 }
@@ -74,7 +75,10 @@ Outcome check(const Task& task, Environment& env) {
   json result = {{"health", json::array()}, {"schema", json::object()}, {"invariants", json::array()}};
   const auto health = probeAll(task, env, deadline);
   for (std::size_t i = 0; i < health.size(); ++i)
-    result["health"].push_back({{"name", task.health[i].name}, {"ok", health[i].ok}, {"status", health[i].ok ? "Healthy" : "Unhealthy"}, {"message", health[i].message}});
+    result["health"].push_back({{"name", task.health[i].name},
+                                {"ok", health[i].ok},
+                                {"status", health[i].ok ? "Healthy" : "Unhealthy"},
+                                {"message", health[i].message}});
 
   auto session = openLive(task, env, deadline.earlier(Deadline::after(env.clock, std::chrono::seconds(60))));
   if (!session) return refused(session.error());
@@ -82,13 +86,18 @@ Outcome check(const Task& task, Environment& env) {
   if (!schema) return refused(schema.error());
   auto structure = structureLines(**session, deadline);
   if (!structure) return refused(structure.error());
-  result["schema"] = {{"state", schema->known() ? "Known" : "Unknown"}, {"reason", schema->unknownReason}, {"count", schema->names.size()},
-                      {"digest", schema->digest}, {"structureDigest", linesDigest(*structure)}};
+  result["schema"] = {{"state", schema->known() ? "Known" : "Unknown"},
+                      {"reason", schema->unknownReason},
+                      {"count", schema->names.size()},
+                      {"digest", schema->digest},
+                      {"structureDigest", linesDigest(*structure)}};
   auto answers = answerChecksAlone(**session, task.checks, deadline);
   if (!answers) return refused(answers.error());
   for (std::size_t i = 0; i < answers->size(); ++i) {
     const auto& answer = (*answers)[i];
-    result["invariants"].push_back({{"name", answer.name}, {"value", answer.error.empty() ? answer.value : "error: " + answer.error}, {"ok", holds(task.checks[i], answer)}});
+    result["invariants"].push_back({{"name", answer.name},
+                                    {"value", answer.error.empty() ? answer.value : "error: " + answer.error},
+                                    {"ok", holds(task.checks[i], answer)}});
   }
   return succeeded(result.dump(-1, ' ', false, json::error_handler_t::replace));
 }

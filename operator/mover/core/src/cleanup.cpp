@@ -10,7 +10,8 @@ namespace rollback::mover {
 Outcome cleanup(const Task& task, Environment& env) {
   const Deadline deadline = Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds));
   for (const auto& item : task.drop)
-    if (item.oid == 0 || item.name.empty()) return refused(problem(ErrorCode::BadInput, "BadTask", "what is dropped is named by name and OID"));
+    if (item.oid == 0 || item.name.empty())
+      return refused(problem(ErrorCode::BadInput, "BadTask", "what is dropped is named by name and OID"));
   SwapSession swap(env, task);
   if (auto ok = connectPatiently(swap, env, deadline); !ok) return refused(ok.error());
   nlohmann::json dropped = nlohmann::json::array();

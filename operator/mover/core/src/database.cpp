@@ -14,7 +14,8 @@ std::string sqlState(const Error& error) {
 bool connectionLost(const Error& error) {
   if (error.code == ErrorCode::ConnectionLost || error.code == ErrorCode::Timeout) return true;
   const std::string state = sqlState(error);
-  return state.compare(0, 2, "08") == 0 || state.compare(0, 3, "57P") == 0;  // connection exceptions, server shutting down
+  return state.compare(0, 2, "08") == 0 ||
+         state.compare(0, 3, "57P") == 0;  // connection exceptions, server shutting down
 }
 
 const std::string& text(const Row& row, std::size_t column) {

@@ -14,11 +14,12 @@ Error notUnderstood(const std::string& what) {
   return problem(ErrorCode::BadInput, "ManifestUnsupported", what + " of the backup's database is not understood");
 }
 
-// Settings whose value is a list of names: quoted one by one, or the whole list becomes one name (variable_is_guc_list_quote in
-// PostgreSQL's src/bin/pg_dump/dumputils.c).
+// Settings whose value is a list of names: quoted one by one, or the whole list becomes one name
+// (variable_is_guc_list_quote in PostgreSQL's src/bin/pg_dump/dumputils.c).
 bool isNameList(const std::string& setting) {
-  static constexpr std::array<const char*, 6> kLists = {"local_preload_libraries", "search_path", "session_preload_libraries",
-                                                        "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories"};
+  static constexpr std::array<const char*, 6> kLists = {"local_preload_libraries",   "search_path",
+                                                        "session_preload_libraries", "shared_preload_libraries",
+                                                        "temp_tablespaces",          "unix_socket_directories"};
   for (const char* list : kLists)
     if (setting == list) return true;
   return false;
@@ -26,10 +27,14 @@ bool isNameList(const std::string& setting) {
 
 const char* privilegeName(char letter) {
   switch (letter) {
-    case 'C': return "create";
-    case 'c': return "connect";
-    case 'T': return "temporary";
-    default: return nullptr;
+    case 'C':
+      return "create";
+    case 'c':
+      return "connect";
+    case 'T':
+      return "temporary";
+    default:
+      return nullptr;
   }
 }
 
@@ -64,8 +69,11 @@ Result<void> settingStatements(const DatabaseRecord& record, const std::string& 
       }
       // A custom setting is "extension.name": two identifiers.
       const std::size_t dot = name.find('.');
-      const std::string quoted = dot == std::string::npos ? identifier(name) : identifier(name.substr(0, dot)) + "." + identifier(name.substr(dot + 1));
-      out.push_back((setting.role.empty() ? "alter database " + target : "alter role " + identifier(setting.role) + " in database " + target) +
+      const std::string quoted = dot == std::string::npos
+                                     ? identifier(name)
+                                     : identifier(name.substr(0, dot)) + "." + identifier(name.substr(dot + 1));
+      out.push_back((setting.role.empty() ? "alter database " + target
+                                          : "alter role " + identifier(setting.role) + " in database " + target) +
                     " set " + quoted + " to " + list);
     }
   }
@@ -98,7 +106,8 @@ std::string settingsText(const DatabaseRecord& record) {
 
 std::string extensionsText(const DatabaseRecord& record) {
   std::set<std::string> items;
-  for (const auto& extension : record.extensions) items.insert(extension.name + " " + extension.version + " in " + extension.schema);
+  for (const auto& extension : record.extensions)
+    items.insert(extension.name + " " + extension.version + " in " + extension.schema);
   std::string out;
   for (const auto& item : items) out += (out.empty() ? "" : ", ") + item;
   return out;
@@ -115,7 +124,8 @@ std::vector<std::string> splitNameList(const std::string& value) {
   for (skip(); at < value.size(); skip()) {
     std::string name;
     if (!takeName(value, at, ",", name)) break;
-    while (!name.empty() && value[at - 1] != '"' && std::isspace(static_cast<unsigned char>(name.back()))) name.pop_back();
+    while (!name.empty() && value[at - 1] != '"' && std::isspace(static_cast<unsigned char>(name.back())))
+      name.pop_back();
     out.push_back(name);
   }
   return out;
@@ -124,7 +134,8 @@ std::vector<std::string> splitNameList(const std::string& value) {
 Result<AclItem> parseAclItem(const std::string& text) {
   AclItem out;
   std::size_t at = 0;
-  if (!takeName(text, at, "=", out.grantee) || at >= text.size() || text[at] != '=') return notUnderstood("privilege \"" + text + "\"");
+  if (!takeName(text, at, "=", out.grantee) || at >= text.size() || text[at] != '=')
+    return notUnderstood("privilege \"" + text + "\"");
   const std::size_t slash = text.find('/', ++at);
   if (slash == std::string::npos) return notUnderstood("privilege \"" + text + "\"");
   out.privileges = text.substr(at, slash - at);
@@ -140,12 +151,16 @@ std::string createStatement(const DatabaseRecord& record, const std::string& nam
   if (!record.collate.empty()) out += " lc_collate " + literal(record.collate);
   if (!record.ctype.empty()) out += " lc_ctype " + literal(record.ctype);
   if (serverVersionNum >= 150000) {
-    if (record.provider == "i") out += " locale_provider icu icu_locale " + literal(record.icuLocale);
-    else if (record.provider == "b") out += " locale_provider builtin builtin_locale " + literal(record.icuLocale);
-    else out += " locale_provider libc";
+    if (record.provider == "i")
+      out += " locale_provider icu icu_locale " + literal(record.icuLocale);
+    else if (record.provider == "b")
+      out += " locale_provider builtin builtin_locale " + literal(record.icuLocale);
+    else
+      out += " locale_provider libc";
   }
   // Naming the tablespace asks for a privilege on it, even on the one template0 is in.
-  if (!record.tablespace.empty() && record.tablespace != "pg_default") out += " tablespace " + identifier(record.tablespace);
+  if (!record.tablespace.empty() && record.tablespace != "pg_default")
+    out += " tablespace " + identifier(record.tablespace);
   return out;
 }
 
@@ -168,7 +183,8 @@ Result<std::vector<std::string>> dressStatements(const DatabaseRecord& record, c
         const bool grantable = i + 1 < acl->privileges.size() && acl->privileges[i + 1] == '*';
         if (grantable) ++i;
         out.push_back(std::string("grant ") + privilege + " on database " + target + " to " +
-                      (acl->grantee.empty() ? "public" : identifier(acl->grantee)) + (grantable ? " with grant option" : ""));
+                      (acl->grantee.empty() ? "public" : identifier(acl->grantee)) +
+                      (grantable ? " with grant option" : ""));
       }
     }
   }
@@ -185,11 +201,14 @@ std::string databaseDifference(const DatabaseRecord& wanted, const DatabaseRecor
     return a == b ? std::string() : std::string(what) + " is \"" + b + "\", not \"" + a + "\"";
   };
   for (const auto& difference :
-       {differ("owner", wanted.owner, found.owner), differ("encoding", wanted.encoding, found.encoding), differ("collation", wanted.collate, found.collate),
-        differ("character type", wanted.ctype, found.ctype), differ("locale provider", wanted.provider, found.provider), differ("ICU locale", wanted.icuLocale, found.icuLocale),
+       {differ("owner", wanted.owner, found.owner), differ("encoding", wanted.encoding, found.encoding),
+        differ("collation", wanted.collate, found.collate), differ("character type", wanted.ctype, found.ctype),
+        differ("locale provider", wanted.provider, found.provider),
+        differ("ICU locale", wanted.icuLocale, found.icuLocale),
         differ("tablespace", wanted.tablespace, found.tablespace), differ("comment", wanted.comment, found.comment),
         differ("connection limit", std::to_string(wanted.connectionLimit), std::to_string(found.connectionLimit)),
-        differ("privileges", privilegesText(wanted), privilegesText(found)), differ("settings", settingsText(wanted), settingsText(found)),
+        differ("privileges", privilegesText(wanted), privilegesText(found)),
+        differ("settings", settingsText(wanted), settingsText(found)),
         differ("extensions", extensionsText(wanted), extensionsText(found))})
     if (!difference.empty()) return difference;
   return {};

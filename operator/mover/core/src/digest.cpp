@@ -63,8 +63,9 @@ Result<std::string> fromHex(const std::string& hex) {
 
 std::string toBase64(std::string_view bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int length =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   out.resize(static_cast<std::size_t>(length));
   return out;
 }
@@ -75,8 +76,8 @@ Result<std::string> scryptHex(const std::string& secret, const std::string& salt
     return Error{ErrorCode::BadInput, "scrypt parameters out of range"};
   unsigned char out[32];
   const std::uint64_t memory = 128 * cost.n * cost.r + 128 * cost.r * cost.p + (1u << 20);
-  if (EVP_PBE_scrypt(secret.data(), secret.size(), reinterpret_cast<const unsigned char*>(salt.data()), salt.size(), cost.n, cost.r,
-                     cost.p, memory, out, sizeof out) != 1)
+  if (EVP_PBE_scrypt(secret.data(), secret.size(), reinterpret_cast<const unsigned char*>(salt.data()), salt.size(),
+                     cost.n, cost.r, cost.p, memory, out, sizeof out) != 1)
     return Error{ErrorCode::Internal, "scrypt failed"};
   return toHex({reinterpret_cast<char*>(out), sizeof out});
 }

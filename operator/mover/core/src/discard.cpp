@@ -12,7 +12,9 @@ Outcome discard(const Task& task, Environment& env) {
   const Deadline deadline = Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds));
   const int last = stageAttempt(task.names.stage, task.postgres.database, task.id);
   if (last == 0)
-    return refused(problem(ErrorCode::BadInput, "BadTask", "names.stage \"" + task.names.stage + "\" is no shadow of " + task.postgres.database + " made for " + task.id));
+    return refused(problem(
+        ErrorCode::BadInput, "BadTask",
+        "names.stage \"" + task.names.stage + "\" is no shadow of " + task.postgres.database + " made for " + task.id));
   SwapSession swap(env, task);
   if (auto ok = connectPatiently(swap, env, deadline); !ok) return refused(ok.error());
   if (auto ok = swap.lock(task.expect.liveOid, deadline); !ok) return refused(ok.error());

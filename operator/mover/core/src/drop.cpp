@@ -11,11 +11,14 @@ Result<bool> dropDatabase(SwapSession& swap, const Task& task, const std::string
   if (!seen) return seen.error();
   const auto found = seen->databases.find(name);
   if (found == seen->databases.end()) return false;
-  if (name == task.postgres.database || isReserved(name, task.postgres.maintenanceDatabase) || !isKeptCopy(name, task.postgres.database))
-    return problem(ErrorCode::Conflict, "LiveDatabase", "database " + name + " is no kept copy of " + task.postgres.database + "; it is not dropped");
+  if (name == task.postgres.database || isReserved(name, task.postgres.maintenanceDatabase) ||
+      !isKeptCopy(name, task.postgres.database))
+    return problem(ErrorCode::Conflict, "LiveDatabase",
+                   "database " + name + " is no kept copy of " + task.postgres.database + "; it is not dropped");
   if (oid != 0 && found->second.oid != oid)
-    return problem(ErrorCode::Conflict, "WrongDatabase", "database " + name + " has OID " + std::to_string(found->second.oid) + ", not " + std::to_string(oid) +
-                                                             ": somebody else made it; it is not dropped");
+    return problem(ErrorCode::Conflict, "WrongDatabase",
+                   "database " + name + " has OID " + std::to_string(found->second.oid) + ", not " +
+                       std::to_string(oid) + ": somebody else made it; it is not dropped");
   const Oid target = found->second.oid;
   if (auto ok = swap.setOpen(name, target, false); !ok) return ok.error();
   if (auto ok = swap.endSessions(target, name); !ok) return ok.error();

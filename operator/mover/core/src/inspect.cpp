@@ -1,9 +1,8 @@
-// inspect: everything a plan needs to know of a store, read only: identity, rights, schema, room, sessions; with a backup also
-// whether it is whole, what its schema is to the live one, and whether this server could take it.
-#include <nlohmann/json.hpp>
-
+// inspect: everything a plan needs to know of a store, read only: identity, rights, schema, room, sessions; with a
+// backup also whether it is whole, what its schema is to the live one, and whether this server could take it.
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -33,7 +32,9 @@ class Inspection {
   }
 
  private:
-  void block(const std::string& code, const std::string& message) { result_["blockers"].push_back({{"code", code}, {"message", message}}); }
+  void block(const std::string& code, const std::string& message) {
+    result_["blockers"].push_back({{"code", code}, {"message", message}});
+  }
 
   Result<void> look() {
     result_["blockers"] = json::array();
@@ -62,12 +63,15 @@ class Inspection {
     auto identity = serverIdentity(*admin_, deadline_);
     if (!identity) return identity.error();
     identity_ = *identity;
-    result_["server"] = {{"version", identity->version}, {"versionNum", identity->versionNum}, {"systemIdentifier", identity->systemIdentifier}};
+    result_["server"] = {{"version", identity->version},
+                         {"versionNum", identity->versionNum},
+                         {"systemIdentifier", identity->systemIdentifier}};
     auto tools = toolVersion(env_, "pg_dump", deadline_);
     if (!tools) return tools.error();
     result_["tools"] = {{"version", *tools}, {"versionNum", majorOf(*tools) * 10000}};
     if (identity->versionNum / 10000 > majorOf(*tools))
-      block("ServerNewerThanTools", "the server is PostgreSQL " + identity->version + ", the tools are of version " + *tools + "; name an image with newer tools in the store");
+      block("ServerNewerThanTools", "the server is PostgreSQL " + identity->version + ", the tools are of version " +
+                                        *tools + "; name an image with newer tools in the store");
     return {};
   }
 
@@ -83,25 +87,46 @@ class Inspection {
     if (!structure) return structure.error();
     schema_.structureDigest = linesDigest(*structure);
     // Estimates: counting every row of live would be felt.
-    auto tables = app_->query("/* sizes */ select format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint from pg_class c join pg_namespace n "
-                              "on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' "
-                              "order by 2 desc, 1 limit 200", deadline_);
+    auto tables = app_->query(
+        "/* sizes */ select format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint from pg_class c "
+        "join pg_namespace n "
+        "on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and "
+        "n.nspname <> 'information_schema' "
+        "order by 2 desc, 1 limit 200",
+        deadline_);
     if (!tables) return during("estimating the tables", tables.error());
     auto databases = databasesSeen(*admin_, deadline_);
     if (!databases) return databases.error();
     json list = json::array(), ours = json::array();
     for (const auto& row : *tables) list.push_back({{"name", text(row, 0)}, {"rows", number(row, 1)}});
     for (const auto& [database, seen] : *databases)
-      if (isKeptCopy(database, name)) ours.push_back({{"name", database}, {"oid", seen.oid}, {"allowConnections", seen.allowConnections}});
+      if (isKeptCopy(database, name))
+        ours.push_back({{"name", database}, {"oid", seen.oid}, {"allowConnections", seen.allowConnections}});
     result_["databases"] = ours;
-    result_["live"] = {{"name", name}, {"oid", live_.oid}, {"owner", live_.owner}, {"encoding", live_.encoding}, {"collate", live_.collate}, {"ctype", live_.ctype},
-                       {"provider", live_.provider}, {"tablespace", live_.tablespace}, {"allowConnections", (*databases)[name].allowConnections}, {"sizeBytes", live_.sizeBytes},
-                       {"schema", {{"state", schema_.known() ? "Known" : "Unknown"}, {"reason", schema_.unknownReason}, {"count", schema_.names.size()},
-                                   {"digest", schema_.digest}, {"structureDigest", schema_.structureDigest}, {"names", schema_.names}}},
+    result_["live"] = {{"name", name},
+                       {"oid", live_.oid},
+                       {"owner", live_.owner},
+                       {"encoding", live_.encoding},
+                       {"collate", live_.collate},
+                       {"ctype", live_.ctype},
+                       {"provider", live_.provider},
+                       {"tablespace", live_.tablespace},
+                       {"allowConnections", (*databases)[name].allowConnections},
+                       {"sizeBytes", live_.sizeBytes},
+                       {"schema",
+                        {{"state", schema_.known() ? "Known" : "Unknown"},
+                         {"reason", schema_.unknownReason},
+                         {"count", schema_.names.size()},
+                         {"digest", schema_.digest},
+                         {"structureDigest", schema_.structureDigest},
+                         {"names", schema_.names}}},
                        {"tables", list}};
     if (isReserved(name, task_.postgres.maintenanceDatabase))
-      block("ReservedDatabase", "database " + name + " is never renamed: move the application to a database of its own" +
-                                    (name == task_.postgres.maintenanceDatabase && name != "postgres" ? ", or name another maintenanceDatabase" : ""));
+      block("ReservedDatabase", "database " + name +
+                                    " is never renamed: move the application to a database of its own" +
+                                    (name == task_.postgres.maintenanceDatabase && name != "postgres"
+                                         ? ", or name another maintenanceDatabase"
+                                         : ""));
     return {};
   }
 
@@ -111,12 +136,20 @@ class Inspection {
     const bool canRename = rights->superuser || (rights->createdb && rights->ownsDatabase);
     superuser_ = rights->superuser;
     createrole_ = rights->createrole;
-    result_["role"] = {{"name", rights->name}, {"superuser", rights->superuser}, {"createdb", rights->createdb}, {"ownsLive", rights->ownsDatabase}, {"canRename", canRename}};
+    result_["role"] = {{"name", rights->name},
+                       {"superuser", rights->superuser},
+                       {"createdb", rights->createdb},
+                       {"ownsLive", rights->ownsDatabase},
+                       {"canRename", canRename}};
     if (!rights->superuser && !rights->createdb)
-      block("MayNotCreateDatabase", "role " + rights->name + " may not create databases; as a superuser: alter role \"" + rights->name + "\" createdb, or give the store an adminSecretRef");
+      block("MayNotCreateDatabase", "role " + rights->name +
+                                        " may not create databases; as a superuser: alter role \"" + rights->name +
+                                        "\" createdb, or give the store an adminSecretRef");
     if (!canRename)
-      block("MayNotRename", "role " + rights->name + " may not rename database " + task_.postgres.database + ", which belongs to " + live_.owner + "; it must be that owner (or a member of it) and may create databases, "
-                            "or the store needs an adminSecretRef");
+      block("MayNotRename", "role " + rights->name + " may not rename database " + task_.postgres.database +
+                                ", which belongs to " + live_.owner +
+                                "; it must be that owner (or a member of it) and may create databases, "
+                                "or the store needs an adminSecretRef");
     auto app = app_->query("/* superuser */ select rolsuper from pg_roles where rolname = current_user", deadline_);
     if (!app) return app.error();
     appSuperuser_ = !app->empty() && truth(app->at(0), 0);
@@ -135,13 +168,18 @@ class Inspection {
       if (client.application == "rollback-mover") continue;
       ++counted[{client.user, client.application, client.address}];
       // The application's own role is the application, until it is stopped.
-      if (client.user != env_.database.user(Login::App) && !mayBeEnded(client, task_.otherClients)) foreign.push_back(client);
+      if (client.user != env_.database.user(Login::App) && !mayBeEnded(client, task_.otherClients))
+        foreign.push_back(client);
     }
     result_["sessions"] = json::array();
     for (const auto& [who, count] : counted)
-      result_["sessions"].push_back({{"user", std::get<0>(who)}, {"application", std::get<1>(who)}, {"address", std::get<2>(who)}, {"count", count}});
+      result_["sessions"].push_back({{"user", std::get<0>(who)},
+                                     {"application", std::get<1>(who)},
+                                     {"address", std::get<2>(who)},
+                                     {"count", count}});
     if (!foreign.empty())
-      block("ForeignSession", "database " + task_.postgres.database + " is used by others too: " + describe(foreign) + "; stop them, or list them in otherClients to have their sessions ended");
+      block("ForeignSession", "database " + task_.postgres.database + " is used by others too: " + describe(foreign) +
+                                  "; stop them, or list them in otherClients to have their sessions ended");
     return {};
   }
 
@@ -177,21 +215,27 @@ class Inspection {
   void compareSchema(json& at, const SchemaLevel& recorded) {
     if (!recorded.known()) {
       if (!task_.schemaQuery.empty())
-        block("SchemaUnknown", "the backup's schema is not known (" + (recorded.unknownReason.empty() ? "it was not recorded" : recorded.unknownReason) + "), so nothing proves which version it fits");
+        block("SchemaUnknown", "the backup's schema is not known (" +
+                                   (recorded.unknownReason.empty() ? "it was not recorded" : recorded.unknownReason) +
+                                   "), so nothing proves which version it fits");
       return;
     }
     if (!schema_.known()) return;
     std::vector<std::string> missing;
-    std::set_difference(schema_.names.begin(), schema_.names.end(), recorded.names.begin(), recorded.names.end(), std::back_inserter(missing));
+    std::set_difference(schema_.names.begin(), schema_.names.end(), recorded.names.begin(), recorded.names.end(),
+                        std::back_inserter(missing));
     at["missing"] = missing;
-    if (schema_.names == recorded.names) at["schemaRelation"] = schema_.structureDigest == recorded.structureDigest ? "Equal" : "Different";
-    else at["schemaRelation"] = missing.empty() ? "Subset" : "Different";
+    if (schema_.names == recorded.names)
+      at["schemaRelation"] = schema_.structureDigest == recorded.structureDigest ? "Equal" : "Different";
+    else
+      at["schemaRelation"] = missing.empty() ? "Subset" : "Different";
   }
 
   // What of the archive this server, with these roles, could not take.
   Result<void> lookAtArchive(const BackupFolder& backup, const StoreRecord& store) {
     if (store.serverVersionNum / 10000 > identity_.versionNum / 10000)
-      block("ServerNewerThanTools", "the backup is of PostgreSQL " + store.serverVersion + ", the server is " + identity_.version + ": a dump is not restored into an older server");
+      block("ServerNewerThanTools", "the backup is of PostgreSQL " + store.serverVersion + ", the server is " +
+                                        identity_.version + ": a dump is not restored into an older server");
     auto toc = readToc(env_, backup.path + "/" + store.path, deadline_);
     if (!toc) {
       if (toc.error().reason != "BackupDamaged") return toc.error();
@@ -201,7 +245,9 @@ class Inspection {
     if (!appSuperuser_)
       for (const auto& entry : *toc)
         if (needsSuperuser(entry)) {
-          block("NeedsSuperuser", "the backup holds \"" + entry.tail + "\", which only a superuser can restore, and what an archive holds runs only as the application's role");
+          block("NeedsSuperuser", "the backup holds \"" + entry.tail +
+                                      "\", which only a superuser can restore, and what an archive holds runs only as "
+                                      "the application's role");
           break;
         }
     std::vector<RoleRecord> named = store.roles;
@@ -209,17 +255,22 @@ class Inspection {
     for (const auto& setting : store.database.settings) named.push_back({setting.role, false});
     auto missing = missingRoles(*admin_, named, deadline_);
     if (!missing) return missing.error();
-    for (const auto& role : *missing) block("RoleMissing", "role \"" + role + "\", which the backup names, does not exist; create it: create role \"" + role + "\"");
+    for (const auto& role : *missing)
+      block("RoleMissing",
+            "role \"" + role + "\", which the backup names, does not exist; create it: create role \"" + role + "\"");
     auto foreign = rolesNotAssumed(*app_, store.roles, deadline_);
     if (!foreign) return foreign.error();
     for (const auto& role : *foreign)
       if (std::find(missing->begin(), missing->end(), role) == missing->end())
-        block("RoleMissing", "objects of the backup belong to role \"" + role + "\", which \"" + env_.database.user(Login::App) + "\" cannot assume; as a superuser: grant \"" + role + "\" to \"" +
-                                 env_.database.user(Login::App) + "\"");
-    const bool ownOnly = std::all_of(store.database.settings.begin(), store.database.settings.end(),
-                                     [&](const SettingRecord& s) { return s.role.empty() || s.role == env_.database.user(Login::Admin); });
+        block("RoleMissing", "objects of the backup belong to role \"" + role + "\", which \"" +
+                                 env_.database.user(Login::App) + "\" cannot assume; as a superuser: grant \"" + role +
+                                 "\" to \"" + env_.database.user(Login::App) + "\"");
+    const bool ownOnly = std::all_of(
+        store.database.settings.begin(), store.database.settings.end(),
+        [&](const SettingRecord& s) { return s.role.empty() || s.role == env_.database.user(Login::Admin); });
     if (!ownOnly && !superuser_ && !createrole_)
-      block("MayNotSet", "the backup's database has settings for other roles, which \"" + env_.database.user(Login::Admin) + "\" may not make; give the store an adminSecretRef");
+      block("MayNotSet", "the backup's database has settings for other roles, which \"" +
+                             env_.database.user(Login::Admin) + "\" may not make; give the store an adminSecretRef");
     return lookAtExtensions(store);
   }
 
@@ -230,21 +281,27 @@ class Inspection {
     for (const auto& row : *rows) available.insert({text(row, 0), text(row, 1)});
     for (const auto& extension : store.database.extensions)
       if (!available.count({extension.name, extension.version}))
-        block("ExtensionMissing", "extension " + extension.name + " " + extension.version + " of the backup is not available on this server; install it in the database's image");
+        block("ExtensionMissing",
+              "extension " + extension.name + " " + extension.version +
+                  " of the backup is not available on this server; install it in the database's image");
     return {};
   }
 
   Result<void> lookAtSpace(const std::optional<BackupFolder>& backup) {
     std::int64_t bytes = live_.sizeBytes;
     if (backup)
-      if (auto store = storeOf(*backup, task_.backup.store)) bytes = std::max<std::int64_t>((*store)->database.sizeBytes, 0);
+      if (auto store = storeOf(*backup, task_.backup.store))
+        bytes = std::max<std::int64_t>((*store)->database.sizeBytes, 0);
     auto space = spaceFor(*admin_, bytes, task_.postgres.capacityBytes, deadline_);
     if (!space) return space.error();
     result_["space"] = {{"required", space->required}, {"available", space->available}, {"known", space->known}};
     if (!task_.postgres.spaceCheckRequired) return {};
-    if (!space->known) block("SpaceUnknown", "it is not known whether the staged copy fits: " + space->reason);
+    if (!space->known)
+      block("SpaceUnknown", "it is not known whether the staged copy fits: " + space->reason);
     else if (space->available < space->required)
-      block("NotEnoughSpace", "the staged copy needs " + std::to_string(space->required) + " bytes on the server's volume, " + std::to_string(space->available) + " are free; a full volume would stop the server");
+      block("NotEnoughSpace", "the staged copy needs " + std::to_string(space->required) +
+                                  " bytes on the server's volume, " + std::to_string(space->available) +
+                                  " are free; a full volume would stop the server");
     return {};
   }
 

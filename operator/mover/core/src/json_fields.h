@@ -2,7 +2,6 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-
 #include <string>
 #include <vector>
 
@@ -11,7 +10,8 @@ namespace rollback::mover {
 // Collects the first thing wrong, so a decoder reads like a list of fields.
 class Fields {
  public:
-  explicit Fields(const nlohmann::json& object, std::string where, std::string& problem) : object_(object), where_(std::move(where)), problem_(problem) {
+  explicit Fields(const nlohmann::json& object, std::string where, std::string& problem)
+      : object_(object), where_(std::move(where)), problem_(problem) {
     if (!object.is_object()) complain("", "an object");
   }
 
@@ -39,7 +39,8 @@ class Fields {
   }
   void texts(const char* name, std::vector<std::string>& out) {
     each(name, [&](const nlohmann::json& item, const std::string&) {
-      if (!item.is_string() || item.get_ref<const std::string&>().find('\0') != std::string::npos) return complain(name, "a list of strings");
+      if (!item.is_string() || item.get_ref<const std::string&>().find('\0') != std::string::npos)
+        return complain(name, "a list of strings");
       out.push_back(item.get<std::string>());
     });
   }

@@ -29,15 +29,21 @@ std::vector<KeyState> compareKeys(Environment& env, const std::vector<std::strin
     if (manifest)
       for (const auto& key : manifest->keys)
         if (key.name == names[i]) recorded = &key;
-    if (!value) state.reason = "the workload gives it as a literal, from a file, or from a source that does not exist";
-    else if (value->empty()) state.reason = "it is empty";
-    else if (!manifest) state.reason = "there is no backup to compare it with";
-    else if (!recorded || recorded->fingerprint.empty()) state.reason = "the backup has no fingerprint of it";
+    if (!value)
+      state.reason = "the workload gives it as a literal, from a file, or from a source that does not exist";
+    else if (value->empty())
+      state.reason = "it is empty";
+    else if (!manifest)
+      state.reason = "there is no backup to compare it with";
+    else if (!recorded || recorded->fingerprint.empty())
+      state.reason = "the backup has no fingerprint of it";
     else {
       const auto salt = fromHex(recorded->salt);
       const auto now = salt ? scryptHex(*value, *salt, recorded->cost) : Result<std::string>(salt.error());
-      if (!now) state.reason = "its fingerprint in the backup cannot be computed: " + now.error().message;
-      else if (*now == recorded->fingerprint) state.state = "Match";
+      if (!now)
+        state.reason = "its fingerprint in the backup cannot be computed: " + now.error().message;
+      else if (*now == recorded->fingerprint)
+        state.state = "Match";
       else {
         state.state = "Differ";
         state.reason = "the backup was taken with another value: what it encrypted could not be read";

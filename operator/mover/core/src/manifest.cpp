@@ -12,11 +12,16 @@ using nlohmann::json;
 std::string dumped(const json& document) { return document.dump(1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
 json encode(const ImageRecord& image) {
-  return {{"component", image.component}, {"container", image.container}, {"image", image.image}, {"imageID", image.imageID}};
+  return {{"component", image.component},
+          {"container", image.container},
+          {"image", image.image},
+          {"imageID", image.imageID}};
 }
 
 json encode(const SchemaLevel& schema, bool withNames) {
-  json out = {{"state", schema.known() ? "Known" : "Unknown"}, {"count", schema.names.size()}, {"digest", schema.digest},
+  json out = {{"state", schema.known() ? "Known" : "Unknown"},
+              {"count", schema.names.size()},
+              {"digest", schema.digest},
               {"structureDigest", schema.structureDigest}};
   if (!schema.unknownReason.empty()) out["reason"] = schema.unknownReason;
   if (withNames) out["names"] = schema.names;
@@ -26,11 +31,23 @@ json encode(const SchemaLevel& schema, bool withNames) {
 json encode(const DatabaseRecord& d) {
   json settings = json::array(), extensions = json::array();
   for (const auto& s : d.settings) settings.push_back({{"role", s.role}, {"config", s.config}});
-  for (const auto& e : d.extensions) extensions.push_back({{"name", e.name}, {"version", e.version}, {"schema", e.schema}});
-  return {{"name", d.name}, {"oid", d.oid}, {"owner", d.owner}, {"encoding", d.encoding}, {"collate", d.collate}, {"ctype", d.ctype},
-          {"provider", d.provider}, {"icuLocale", d.icuLocale}, {"tablespace", d.tablespace}, {"connectionLimit", d.connectionLimit},
-          {"acl", d.aclIsDefault ? json(nullptr) : json(d.acl)}, {"settings", settings}, {"comment", d.comment},
-          {"sizeBytes", d.sizeBytes}, {"extensions", extensions}};
+  for (const auto& e : d.extensions)
+    extensions.push_back({{"name", e.name}, {"version", e.version}, {"schema", e.schema}});
+  return {{"name", d.name},
+          {"oid", d.oid},
+          {"owner", d.owner},
+          {"encoding", d.encoding},
+          {"collate", d.collate},
+          {"ctype", d.ctype},
+          {"provider", d.provider},
+          {"icuLocale", d.icuLocale},
+          {"tablespace", d.tablespace},
+          {"connectionLimit", d.connectionLimit},
+          {"acl", d.aclIsDefault ? json(nullptr) : json(d.acl)},
+          {"settings", settings},
+          {"comment", d.comment},
+          {"sizeBytes", d.sizeBytes},
+          {"extensions", extensions}};
 }
 
 json encode(const StoreRecord& s) {
@@ -47,20 +64,42 @@ json encode(const StoreRecord& s) {
     if (!c.error.empty()) item["error"] = c.error;
     checks.push_back(item);
   }
-  return {{"name", s.name}, {"driver", s.driver}, {"path", s.path}, {"format", s.format}, {"catalogPath", s.catalogPath},
-          {"instant", {{"snapshotAt", s.snapshotAt}, {"lsn", s.lsn}}},
-          {"server", {{"version", s.serverVersion}, {"versionNum", s.serverVersionNum}, {"systemIdentifier", s.systemIdentifier}}},
-          {"tools", {{"version", s.toolsVersion}}}, {"database", encode(s.database)}, {"schema", encode(s.schema, true)},
-          {"tables", tables}, {"sequences", sequences}, {"largeObjects", {{"count", s.largeObjects}, {"hash", s.largeObjectsHash}}},
-          {"owners", s.owners}, {"roles", roles}, {"checks", checks}};
+  return {
+      {"name", s.name},
+      {"driver", s.driver},
+      {"path", s.path},
+      {"format", s.format},
+      {"catalogPath", s.catalogPath},
+      {"instant", {{"snapshotAt", s.snapshotAt}, {"lsn", s.lsn}}},
+      {"server",
+       {{"version", s.serverVersion}, {"versionNum", s.serverVersionNum}, {"systemIdentifier", s.systemIdentifier}}},
+      {"tools", {{"version", s.toolsVersion}}},
+      {"database", encode(s.database)},
+      {"schema", encode(s.schema, true)},
+      {"tables", tables},
+      {"sequences", sequences},
+      {"largeObjects", {{"count", s.largeObjects}, {"hash", s.largeObjectsHash}}},
+      {"owners", s.owners},
+      {"roles", roles},
+      {"checks", checks}};
 }
 
 json encodeHead(const Manifest& m) {
   json images = json::array();
   for (const auto& image : m.images) images.push_back(encode(image));
-  return {{"timestamp", m.timestamp}, {"framework", m.framework}, {"current_version", m.currentVersion}, {"target_version", m.targetVersion},
-          {"backup_type", m.backupType}, {"manifestVersion", m.manifestVersion}, {"id", m.id}, {"createdAt", m.createdAt},
-          {"completedAt", m.completedAt}, {"class", m.frameworkClass}, {"namespace", m.namespace_}, {"images", images}, {"unsettled", m.unsettled}};
+  return {{"timestamp", m.timestamp},
+          {"framework", m.framework},
+          {"current_version", m.currentVersion},
+          {"target_version", m.targetVersion},
+          {"backup_type", m.backupType},
+          {"manifestVersion", m.manifestVersion},
+          {"id", m.id},
+          {"createdAt", m.createdAt},
+          {"completedAt", m.completedAt},
+          {"class", m.frameworkClass},
+          {"namespace", m.namespace_},
+          {"images", images},
+          {"unsettled", m.unsettled}};
 }
 
 void read(Fields& in, SchemaLevel& out) {
@@ -203,7 +242,9 @@ std::string encodeManifest(const Manifest& manifest) {
   for (const auto& key : manifest.keys) {
     json item = {{"name", key.name}};
     if (!key.fingerprint.empty())
-      item.update({{"salt", key.salt}, {"scrypt", {{"n", key.cost.n}, {"r", key.cost.r}, {"p", key.cost.p}}}, {"fingerprint", key.fingerprint}});
+      item.update({{"salt", key.salt},
+                   {"scrypt", {{"n", key.cost.n}, {"r", key.cost.r}, {"p", key.cost.p}}},
+                   {"fingerprint", key.fingerprint}});
     out["keys"].push_back(item);
   }
   return dumped(out);
@@ -215,10 +256,14 @@ std::string encodeManifestSummary(const Manifest& manifest) {
   for (const auto& store : manifest.stores) {
     json tables = json::array();
     for (const auto& table : store.tables) tables.push_back({{"name", table.name}, {"rows", table.rows}});
-    out["stores"].push_back({{"name", store.name}, {"driver", store.driver}, {"instant", {{"snapshotAt", store.snapshotAt}, {"lsn", store.lsn}}},
-                             {"server", {{"version", store.serverVersion}, {"systemIdentifier", store.systemIdentifier}}},
-                             {"database", {{"name", store.database.name}, {"sizeBytes", store.database.sizeBytes}}},
-                             {"schema", encode(store.schema, false)}, {"tables", tables}});
+    out["stores"].push_back(
+        {{"name", store.name},
+         {"driver", store.driver},
+         {"instant", {{"snapshotAt", store.snapshotAt}, {"lsn", store.lsn}}},
+         {"server", {{"version", store.serverVersion}, {"systemIdentifier", store.systemIdentifier}}},
+         {"database", {{"name", store.database.name}, {"sizeBytes", store.database.sizeBytes}}},
+         {"schema", encode(store.schema, false)},
+         {"tables", tables}});
   }
   return out.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -226,7 +271,8 @@ std::string encodeManifestSummary(const Manifest& manifest) {
 Result<Manifest> decodeManifest(const std::string& text) {
   const json document = json::parse(text, nullptr, false);
   if (!document.is_object())
-    return problem(ErrorCode::BadInput, "BackupDamaged", "backup-manifest.json is not a JSON object: it was cut or overwritten");
+    return problem(ErrorCode::BadInput, "BackupDamaged",
+                   "backup-manifest.json is not a JSON object: it was cut or overwritten");
   Manifest manifest;
   std::string wrong;
   Fields fields(document, "", wrong);
@@ -240,7 +286,8 @@ Result<Manifest> decodeManifest(const std::string& text) {
   read(fields, manifest);
   if (wrong.empty()) {
     if (manifest.framework.empty()) wrong = "field framework is missing";
-    return wrong.empty() ? Result<Manifest>(manifest) : problem(ErrorCode::BadInput, "BackupDamaged", "backup-manifest.json: " + wrong);
+    return wrong.empty() ? Result<Manifest>(manifest)
+                         : problem(ErrorCode::BadInput, "BackupDamaged", "backup-manifest.json: " + wrong);
   }
   const bool path = wrong.find("a path inside the folder") != std::string::npos;
   return problem(ErrorCode::BadInput, path ? "HostilePath" : "BackupDamaged", "backup-manifest.json: " + wrong);

@@ -22,13 +22,17 @@ std::string stageName(const std::string& base, const std::string& id, int attemp
   return generatedName(base, "_stage_" + id + "_" + std::to_string(attempt));
 }
 std::string prevName(const std::string& base, const std::string& id) { return generatedName(base, "_prev_" + id); }
-std::string revertedName(const std::string& base, const std::string& id) { return generatedName(base, "_reverted_" + id); }
+std::string revertedName(const std::string& base, const std::string& id) {
+  return generatedName(base, "_reverted_" + id);
+}
 
 int stageAttempt(const std::string& name, const std::string& base, const std::string& id) {
   const std::size_t at = name.rfind("_stage_" + id + "_");
   if (id.empty() || at == std::string::npos) return 0;
   const std::string digits = name.substr(at + 8 + id.size());
-  if (digits.empty() || digits.size() > 6 || !std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); })) return 0;
+  if (digits.empty() || digits.size() > 6 ||
+      !std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); }))
+    return 0;
   const int attempt = std::stoi(digits);
   return stageName(base, id, attempt) == name ? attempt : 0;
 }

@@ -10,9 +10,13 @@ namespace {
 constexpr std::array<std::string_view, 3> kTwoWords = {"character varying", "double precision", "bit varying"};
 constexpr std::array<std::string_view, 2> kZones = {" without time zone", " with time zone"};
 
-bool isWord(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$' || (c & 0x80); }
+bool isWord(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '$' || (c & 0x80);
+}
 
-bool startsAt(std::string_view text, std::size_t at, std::string_view what) { return text.substr(at, what.size()) == what; }
+bool startsAt(std::string_view text, std::size_t at, std::string_view what) {
+  return text.substr(at, what.size()) == what;
+}
 
 // Past a quoted run that begins at `at` (its quote doubled inside).
 std::size_t pastQuoted(std::string_view text, std::size_t at) {
@@ -35,10 +39,13 @@ std::size_t pastType(std::string_view text, std::size_t at) {
       at += words.size();
       named = true;
     }
-  while (!named && at < text.size() && (text[at] == '"' || isWord(text[at]))) at = text[at] == '"' ? pastQuoted(text, at) : at + 1;
+  while (!named && at < text.size() && (text[at] == '"' || isWord(text[at])))
+    at = text[at] == '"' ? pastQuoted(text, at) : at + 1;
   if (at < text.size() && text[at] == '(') {
     std::size_t end = at + 1;
-    while (end < text.size() && (std::isdigit(static_cast<unsigned char>(text[end])) || text[end] == ',' || text[end] == '-')) ++end;
+    while (end < text.size() &&
+           (std::isdigit(static_cast<unsigned char>(text[end])) || text[end] == ',' || text[end] == '-'))
+      ++end;
     if (end < text.size() && text[end] == ')') at = end + 1;
   }
   for (const auto zone : kZones)

@@ -10,9 +10,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMessageLimit = 3072;   // of the whole termination message: the kubelet cuts at 4096
-constexpr std::size_t kTextLimit = 1024;      // of the sentence in it
-constexpr std::size_t kPiece = 6000;          // bytes that are 8000 as base64
+constexpr std::size_t kMessageLimit = 3072;  // of the whole termination message: the kubelet cuts at 4096
+constexpr std::size_t kTextLimit = 1024;     // of the sentence in it
+constexpr std::size_t kPiece = 6000;         // bytes that are 8000 as base64
 
 std::string dumped(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -35,9 +35,12 @@ std::string shortened(std::string text, std::size_t limit) {
 
 const char* toString(Outcome::Kind kind) {
   switch (kind) {
-    case Outcome::Kind::Succeeded: return "Succeeded";
-    case Outcome::Kind::Refused: return "Refused";
-    case Outcome::Kind::Failed: return "Failed";
+    case Outcome::Kind::Succeeded:
+      return "Succeeded";
+    case Outcome::Kind::Refused:
+      return "Refused";
+    case Outcome::Kind::Failed:
+      return "Failed";
   }
   return "Failed";
 }
@@ -66,8 +69,10 @@ Error during(const std::string& what, Error error) {
 
 Report report(const Outcome& outcome, const std::string& token, const std::vector<std::string>& secrets) {
   Report out;
-  json message = {{"outcome", toString(outcome.kind)}, {"code", outcome.code},
-                  {"message", shortened(blotted(outcome.message, secrets), kTextLimit)}, {"token", token}};
+  json message = {{"outcome", toString(outcome.kind)},
+                  {"code", outcome.code},
+                  {"message", shortened(blotted(outcome.message, secrets), kTextLimit)},
+                  {"token", token}};
   if (!outcome.result.empty()) {
     message["resultSize"] = outcome.result.size();
     message["resultSha256"] = sha256Hex(outcome.result);
@@ -76,7 +81,8 @@ Report report(const Outcome& outcome, const std::string& token, const std::vecto
     out.terminationMessage = dumped(whole);
     if (out.terminationMessage.size() <= kMessageLimit) return out;
     for (std::size_t at = 0, index = 0; at < outcome.result.size(); at += kPiece, ++index)
-      out.resultLines.push_back("FRB-RESULT " + std::to_string(index) + " " + toBase64(std::string_view(outcome.result).substr(at, kPiece)));
+      out.resultLines.push_back("FRB-RESULT " + std::to_string(index) + " " +
+                                toBase64(std::string_view(outcome.result).substr(at, kPiece)));
   }
   out.terminationMessage = dumped(message);
   return out;

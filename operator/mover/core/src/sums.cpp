@@ -35,7 +35,8 @@ Result<Sums> decodeSums(const std::string& text) {
     std::string path = whole.substr(66);
     if (path.compare(0, 2, "./") == 0) path.erase(0, 2);
     if (const std::string why = pathProblem(path); !why.empty())
-      return problem(ErrorCode::BadInput, "HostilePath", "line " + std::to_string(line) + " of SHA256SUMS names a path that is refused: " + why);
+      return problem(ErrorCode::BadInput, "HostilePath",
+                     "line " + std::to_string(line) + " of SHA256SUMS names a path that is refused: " + why);
     if (!sums.emplace(path, whole.substr(0, 64)).second) return damaged(line, "names " + path + " a second time");
   }
   if (sums.empty()) return problem(ErrorCode::BadInput, "BackupDamaged", "SHA256SUMS is empty");

@@ -29,8 +29,10 @@ Situation judge(const DatabasesSeen& databases, const Task& task) {
   const auto live = databases.find(task.postgres.database);
   if (live == databases.end()) return out;
   out.liveOpen = live->second.allowConnections;
-  if (task.expect.liveOid != 0 && live->second.oid == task.expect.liveOid) out.live = Situation::Live::Original;
-  else if (task.expect.stageOid != 0 && live->second.oid == task.expect.stageOid) out.live = Situation::Live::Staged;
+  if (task.expect.liveOid != 0 && live->second.oid == task.expect.liveOid)
+    out.live = Situation::Live::Original;
+  else if (task.expect.stageOid != 0 && live->second.oid == task.expect.stageOid)
+    out.live = Situation::Live::Staged;
   return out;
 }
 
@@ -54,8 +56,9 @@ Result<void> SwapSession::connect(Deadline deadline) {
   }
   if (!task_.expect.systemIdentifier.empty() && identity->systemIdentifier != task_.expect.systemIdentifier)
     return problem(ErrorCode::BadInput, "WrongServer",
-                   "the server at " + task_.postgres.sessionHost() + " has the identity " + identity->systemIdentifier + ", the plan was made for " +
-                       task_.expect.systemIdentifier + ": it was rebuilt or another one answers");
+                   "the server at " + task_.postgres.sessionHost() + " has the identity " + identity->systemIdentifier +
+                       ", the plan was made for " + task_.expect.systemIdentifier +
+                       ": it was rebuilt or another one answers");
   return {};
 }
 
@@ -68,8 +71,9 @@ Result<void> SwapSession::lock(Oid original, Deadline deadline) {
     if (!rows) return rows.error();
     if (truth(rows->at(0), 0)) return {};
     if (patience.expired(env_.clock))
-      return problem(ErrorCode::Unavailable, "Locked", "another run still works on database " + task_.postgres.database +
-                                                           " (its session holds the advisory lock in " + task_.postgres.maintenanceDatabase + ")");
+      return problem(ErrorCode::Unavailable, "Locked",
+                     "another run still works on database " + task_.postgres.database +
+                         " (its session holds the advisory lock in " + task_.postgres.maintenanceDatabase + ")");
     env_.waiter.sleep(kLook);
   }
 }
@@ -91,7 +95,8 @@ Result<std::vector<ClientSession>> SwapSession::clients(Oid database) {
   return found;
 }
 
-Result<void> SwapSession::requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd, Millis grace) {
+Result<void> SwapSession::requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd,
+                                       Millis grace) {
   const Deadline patience = Deadline::after(env_.clock, grace);
   for (;;) {
     if (!session_) return Error{ErrorCode::ConnectionLost, "there is no session"};
@@ -101,11 +106,14 @@ Result<void> SwapSession::requireQuiet(Oid database, const std::string& name, co
     if (!found->empty()) return problem(ErrorCode::Conflict, found->front().code, found->front().message);
     auto foreign = clients(database);
     if (!foreign) return foreign.error();
-    foreign->erase(std::remove_if(foreign->begin(), foreign->end(), [&](const ClientSession& client) { return mayBeEnded(client, mayEnd); }), foreign->end());
+    foreign->erase(std::remove_if(foreign->begin(), foreign->end(),
+                                  [&](const ClientSession& client) { return mayBeEnded(client, mayEnd); }),
+                   foreign->end());
     if (foreign->empty()) return {};
     if (patience.expired(env_.clock))
-      return problem(ErrorCode::Conflict, "ForeignSession", "database " + name + " is in use by " + describe(*foreign) +
-                                                                "; stop that client, or list it in otherClients to have its sessions ended");
+      return problem(ErrorCode::Conflict, "ForeignSession",
+                     "database " + name + " is in use by " + describe(*foreign) +
+                         "; stop that client, or list it in otherClients to have its sessions ended");
     env_.waiter.sleep(kLook);
   }
 }
@@ -115,7 +123,8 @@ Result<void> SwapSession::setOpen(const std::string& name, Oid oid, bool open) {
   if (!seen) return seen.error();
   const auto found = seen->databases.find(name);
   if (found == seen->databases.end() || found->second.oid != oid)
-    return problem(ErrorCode::Conflict, "WrongDatabase", "database " + name + " is not the one with OID " + std::to_string(oid) + " any more");
+    return problem(ErrorCode::Conflict, "WrongDatabase",
+                   "database " + name + " is not the one with OID " + std::to_string(oid) + " any more");
   if (found->second.allowConnections == open) return {};
   auto done = query("alter database " + identifier(name) + " with allow_connections " + (open ? "true" : "false"));
   if (!done) return during(std::string(open ? "opening" : "closing") + " database " + name, done.error());
@@ -130,8 +139,9 @@ Result<void> SwapSession::endSessions(Oid database, const std::string& name) {
     if (!clients) return clients.error();
     if (clients->empty()) return {};
     if (patience.expired(env_.clock))
-      return problem(ErrorCode::Conflict, "ForeignSession", "sessions of " + describe(*clients) + " on database " + name + " cannot be ended" +
-                                                                (refusal.empty() ? "" : ": " + refusal) + "; stop that client");
+      return problem(ErrorCode::Conflict, "ForeignSession",
+                     "sessions of " + describe(*clients) + " on database " + name + " cannot be ended" +
+                         (refusal.empty() ? "" : ": " + refusal) + "; stop that client");
     // One by one: a role that may not end one of them would otherwise end none.
     for (const auto& client : *clients) {
       auto ended = query("/* terminate */ select pg_terminate_backend(" + std::to_string(client.pid) + ")");
@@ -156,7 +166,8 @@ Result<void> SwapSession::renameAll(const std::vector<Rename>& renames, const st
       const std::string& name = after ? rename.to : rename.from;
       const auto found = seen->databases.find(name);
       if (found == seen->databases.end() || found->second.oid != rename.oid)
-        return problem(ErrorCode::Conflict, "WrongDatabase", "database " + name + " is not the one with OID " + std::to_string(rename.oid));
+        return problem(ErrorCode::Conflict, "WrongDatabase",
+                       "database " + name + " is not the one with OID " + std::to_string(rename.oid));
     }
     return {};
   };

@@ -1,5 +1,5 @@
-// switchback: the previous database is live and open again; the other is kept, closed, as `reverted`. Nothing to do is success, and
-// nothing is dropped. One transaction, opening included.
+// switchback: the previous database is live and open again; the other is kept, closed, as `reverted`. Nothing to do is
+// success, and nothing is dropped. One transaction, opening included.
 #include <nlohmann/json.hpp>
 
 #include "mover/names.h"
@@ -27,7 +27,8 @@ class SwitchBack {
         if (!ok) {
           last = ok.error();
           swap_.drop();
-          if ((last.code != ErrorCode::Unavailable && !connectionLost(last)) || last.reason == "Locked") return end(last);
+          if ((last.code != ErrorCode::Unavailable && !connectionLost(last)) || last.reason == "Locked")
+            return end(last);
           env_.waiter.sleep(kReconnect);
           continue;
         }
@@ -63,20 +64,27 @@ class SwitchBack {
     }
     if (seen->live == Situation::Live::Unknown)
       return problem(ErrorCode::Conflict, "WrongDatabase",
-                     "database " + live + " is neither the original (OID " + std::to_string(liveOid) + ") nor the staged one (OID " + std::to_string(stageOid) +
+                     "database " + live + " is neither the original (OID " + std::to_string(liveOid) +
+                         ") nor the staged one (OID " + std::to_string(stageOid) +
                          "); nothing is done until a person has looked");
     if (seen->originalName.empty())
-      return problem(ErrorCode::NotFound, "PreviousMissing", "the previous database with OID " + std::to_string(liveOid) + " does not exist any more: it was cleaned up");
+      return problem(
+          ErrorCode::NotFound, "PreviousMissing",
+          "the previous database with OID " + std::to_string(liveOid) + " does not exist any more: it was cleaned up");
     if (seen->originalName != task_.names.prev)
-      return problem(ErrorCode::Conflict, "WrongDatabase", "the previous database is called " + seen->originalName + ", not " + task_.names.prev);
+      return problem(ErrorCode::Conflict, "WrongDatabase",
+                     "the previous database is called " + seen->originalName + ", not " + task_.names.prev);
     if (seen->databases.count(task_.names.reverted))
-      return problem(ErrorCode::Conflict, "NameTaken", "a database " + task_.names.reverted + " exists already; names of kept copies are used once");
+      return problem(ErrorCode::Conflict, "NameTaken",
+                     "a database " + task_.names.reverted + " exists already; names of kept copies are used once");
     // Going back must not fail for a client that came meanwhile: what it wrote is kept in the other copy.
     changed_ = true;
     if (auto ok = swap_.setOpen(live, stageOid, false); !ok) return ok.error();
     if (auto ok = swap_.endSessions(stageOid, live); !ok) return ok.error();
     if (auto ok = swap_.requireQuiet(stageOid, live, {"*"}, Millis(0)); !ok) return ok.error();
-    if (auto ok = swap_.renameAll({{live, task_.names.reverted, stageOid}, {task_.names.prev, live, liveOid}}, live); !ok) return ok.error();
+    if (auto ok = swap_.renameAll({{live, task_.names.reverted, stageOid}, {task_.names.prev, live, liveOid}}, live);
+        !ok)
+      return ok.error();
     return false;
   }
 
@@ -87,7 +95,8 @@ class SwitchBack {
       if (seen && seen->live != Situation::Live::Unknown && !seen->liveOpen) {
         const Oid oid = seen->live == Situation::Live::Staged ? task_.expect.stageOid : task_.expect.liveOid;
         if (auto ok = swap_.setOpen(task_.postgres.database, oid, true); !ok)
-          return failed(during("database " + task_.postgres.database + " is closed and could not be opened again", ok.error()));
+          return failed(
+              during("database " + task_.postgres.database + " is closed and could not be opened again", ok.error()));
       }
     }
     return changed_ ? failed(error) : refused(error);
@@ -96,7 +105,9 @@ class SwitchBack {
   Outcome done() {
     auto seen = swap_.look();
     const bool reverted = seen && seen->stagedName == task_.names.reverted && !task_.names.reverted.empty();
-    return succeeded(nlohmann::json{{"liveOid", task_.expect.liveOid}, {"revertedOid", reverted ? task_.expect.stageOid : 0}}.dump());
+    return succeeded(
+        nlohmann::json{{"liveOid", task_.expect.liveOid}, {"revertedOid", reverted ? task_.expect.stageOid : 0}}
+            .dump());
   }
 
   const Task& task_;
@@ -109,9 +120,11 @@ class SwitchBack {
 
 Outcome switchBack(const Task& task, Environment& env) {
   if (task.expect.liveOid == 0 || task.expect.stageOid == 0 || task.names.prev.empty() || task.names.reverted.empty())
-    return refused(problem(ErrorCode::BadInput, "BadTask", "going back needs expect.liveOid, expect.stageOid and names"));
+    return refused(
+        problem(ErrorCode::BadInput, "BadTask", "going back needs expect.liveOid, expect.stageOid and names"));
   if (isReserved(task.postgres.database, task.postgres.maintenanceDatabase))
-    return refused(problem(ErrorCode::BadInput, "ReservedDatabase", "database " + task.postgres.database + " is never renamed"));
+    return refused(
+        problem(ErrorCode::BadInput, "ReservedDatabase", "database " + task.postgres.database + " is never renamed"));
   return SwitchBack(task, env).run();
 }
 

@@ -1,11 +1,11 @@
-// switch: the staged copy becomes live, the live database is put aside under `prev`, closed. Started early, it waits for the go token
-// with its connection made, so that downtime holds nothing but the swap.
+// switch: the staged copy becomes live, the live database is put aside under `prev`, closed. Started early, it waits
+// for the go token with its connection made, so that downtime holds nothing but the swap.
 //
 //   look → not switched: quiet? → close live → end sessions → both renames in one transaction → look
 //        → switched:     prev closed, live opened → done
 //
-// The loop is entered anew after a lost connection; whoever comes second finds it done. Before the go token nothing is changed; after
-// it neither a deadline nor SIGTERM ends the run between closing live and opening it.
+// The loop is entered anew after a lost connection; whoever comes second finds it done. Before the go token nothing is
+// changed; after it neither a deadline nor SIGTERM ends the run between closing live and opening it.
 #include <nlohmann/json.hpp>
 
 #include "mover/names.h"
@@ -17,9 +17,9 @@ namespace rollback::mover {
 namespace {
 
 constexpr Millis kGoPoll{50};
-constexpr Millis kKeepAlive{10 * 1000};   // between signs of life of the waiting session
+constexpr Millis kKeepAlive{10 * 1000};  // between signs of life of the waiting session
 constexpr Millis kReconnect{500};
-constexpr Millis kGrace{5 * 1000};        // for backends of pods that just ended
+constexpr Millis kGrace{5 * 1000};  // for backends of pods that just ended
 constexpr int kSwapTries = 10;
 
 class SwitchOver {
@@ -48,17 +48,21 @@ class SwitchOver {
     if (seen.live == Situation::Live::Staged) return {};
     if (seen.live == Situation::Live::Unknown)
       return problem(ErrorCode::Conflict, "WrongDatabase",
-                     "database " + task_.postgres.database + " is neither the one the plan saw (OID " + std::to_string(task_.expect.liveOid) + ") nor the staged one (OID " +
+                     "database " + task_.postgres.database + " is neither the one the plan saw (OID " +
+                         std::to_string(task_.expect.liveOid) + ") nor the staged one (OID " +
                          std::to_string(task_.expect.stageOid) + "); nothing is done until a person has looked");
     if (seen.stagedName == names.reverted)
-      return problem(ErrorCode::Conflict, "AlreadyReverted", "this switch was done and taken back; it is not done twice");
+      return problem(ErrorCode::Conflict, "AlreadyReverted",
+                     "this switch was done and taken back; it is not done twice");
     if (seen.stagedName != names.stage)
       return problem(ErrorCode::Conflict, "StageMissing",
-                     "the staged copy with OID " + std::to_string(task_.expect.stageOid) + (seen.stagedName.empty() ? " does not exist" : " is called " + seen.stagedName) +
-                         ", not " + names.stage);
+                     "the staged copy with OID " + std::to_string(task_.expect.stageOid) +
+                         (seen.stagedName.empty() ? " does not exist" : " is called " + seen.stagedName) + ", not " +
+                         names.stage);
     for (const std::string* name : {&names.prev, &names.reverted})
       if (seen.databases.count(*name))
-        return problem(ErrorCode::Conflict, "NameTaken", "a database " + *name + " exists already; names of kept copies are used once");
+        return problem(ErrorCode::Conflict, "NameTaken",
+                       "a database " + *name + " exists already; names of kept copies are used once");
     return {};
   }
 
@@ -68,17 +72,21 @@ class SwitchOver {
     for (;;) {
       const std::string go = env_.go.read();
       if (!go.empty() && go != task_.token)
-        return problem(ErrorCode::BadInput, "WrongToken", "the go token is not this task's: it was meant for another attempt");
+        return problem(ErrorCode::BadInput, "WrongToken",
+                       "the go token is not this task's: it was meant for another attempt");
       if (!go.empty()) return {};
-      if (env_.stop.requested()) return problem(ErrorCode::Cancelled, "Cancelled", "asked to end before the go token was given");
-      if (deadline.expired(env_.clock)) return problem(ErrorCode::Timeout, "NoGo", "no go token came within the deadline");
+      if (env_.stop.requested())
+        return problem(ErrorCode::Cancelled, "Cancelled", "asked to end before the go token was given");
+      if (deadline.expired(env_.clock))
+        return problem(ErrorCode::Timeout, "NoGo", "no go token came within the deadline");
       env_.progress.report(0, 0, "", "waiting for go");
       env_.waiter.sleep(kGoPoll);
       if (env_.clock.now() - alive < kKeepAlive) continue;
       alive = env_.clock.now();
       // A server that restarted meanwhile costs nothing yet: connect again.
       if (swap_.connected() && swap_.look()) continue;
-      if (auto ok = probe(deadline); !ok && ok.error().code != ErrorCode::Unavailable && !connectionLost(ok.error())) return ok;
+      if (auto ok = probe(deadline); !ok && ok.error().code != ErrorCode::Unavailable && !connectionLost(ok.error()))
+        return ok;
     }
   }
 
@@ -141,7 +149,8 @@ class SwitchOver {
     // Who came between the look and the closing is no straggler but a client that was not stopped.
     if (auto ok = swap_.requireQuiet(liveOid, live, task_.otherClients, Millis(0)); !ok) return ok.error();
     if (auto ok = swap_.endSessions(liveOid, live); !ok) return ok.error();
-    if (auto ok = swap_.renameAll({{live, task_.names.prev, liveOid}, {task_.names.stage, live, stageOid}}, ""); !ok) return ok.error();
+    if (auto ok = swap_.renameAll({{live, task_.names.prev, liveOid}, {task_.names.stage, live, stageOid}}, ""); !ok)
+      return ok.error();
     swappedAt_ = formatMicroTime(env_.clock.wall());
     return false;
   }
@@ -159,7 +168,8 @@ class SwitchOver {
     if (!seen) return failed(during("the state of the databases is not known", seen.error()));
     if (seen->live != Situation::Live::Original) return failed(error);
     if (auto ok = swap_.setOpen(task_.postgres.database, task_.expect.liveOid, true); !ok)
-      return failed(during("database " + task_.postgres.database + " is closed and could not be opened again", ok.error()));
+      return failed(
+          during("database " + task_.postgres.database + " is closed and could not be opened again", ok.error()));
     return refused(error);
   }
   Outcome started(const Error& error) const { return locked_ ? failed(error) : refused(error); }
@@ -169,8 +179,11 @@ class SwitchOver {
     auto seen = swap_.look();
     const auto prev = seen ? seen->databases.find(task_.names.prev) : DatabasesSeen::const_iterator{};
     const bool kept = seen && prev != seen->databases.end() && prev->second.oid == task_.expect.liveOid;
-    nlohmann::json result = {{"liveOid", task_.expect.stageOid}, {"prevOid", kept ? task_.expect.liveOid : 0}, {"swappedAt", swappedAt_},
-                             {"openedAt", formatMicroTime(env_.clock.wall())}, {"milliseconds", took.count()}};
+    nlohmann::json result = {{"liveOid", task_.expect.stageOid},
+                             {"prevOid", kept ? task_.expect.liveOid : 0},
+                             {"swappedAt", swappedAt_},
+                             {"openedAt", formatMicroTime(env_.clock.wall())},
+                             {"milliseconds", took.count()}};
     return succeeded(result.dump());
   }
 
@@ -185,10 +198,13 @@ class SwitchOver {
 }  // namespace
 
 Outcome switchOver(const Task& task, Environment& env) {
-  if (task.expect.liveOid == 0 || task.expect.stageOid == 0 || task.names.stage.empty() || task.names.prev.empty() || task.token.empty())
-    return refused(problem(ErrorCode::BadInput, "BadTask", "a switch needs expect.liveOid, expect.stageOid, names and a token"));
+  if (task.expect.liveOid == 0 || task.expect.stageOid == 0 || task.names.stage.empty() || task.names.prev.empty() ||
+      task.token.empty())
+    return refused(
+        problem(ErrorCode::BadInput, "BadTask", "a switch needs expect.liveOid, expect.stageOid, names and a token"));
   if (isReserved(task.postgres.database, task.postgres.maintenanceDatabase))
-    return refused(problem(ErrorCode::BadInput, "ReservedDatabase", "database " + task.postgres.database + " is never renamed"));
+    return refused(
+        problem(ErrorCode::BadInput, "ReservedDatabase", "database " + task.postgres.database + " is never renamed"));
   return SwitchOver(task, env).run();
 }
 

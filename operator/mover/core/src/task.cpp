@@ -110,7 +110,9 @@ void readTask(Fields& in, Task& task) {
 
 Result<Task> decodeTask(const std::string& text) {
   const json document = json::parse(text, nullptr, false);
-  if (document.is_discarded()) return problem(ErrorCode::BadInput, "BadTask", "the task is not JSON; the operator and the mover are of different versions");
+  if (document.is_discarded())
+    return problem(ErrorCode::BadInput, "BadTask",
+                   "the task is not JSON; the operator and the mover are of different versions");
   Task task;
   std::string wrong;
   Fields fields(document, "", wrong);

@@ -12,7 +12,9 @@ Outcome runVerb(const Task& task, Environment& env) {
   if (task.verb == "check") return check(task, env);
   if (task.verb == "discard") return discard(task, env);
   if (task.verb == "cleanup") return cleanup(task, env);
-  return refused(problem(ErrorCode::BadInput, "UnknownVerb", "the task asks for \"" + task.verb + "\", which this mover cannot do; it is of another version than the operator"));
+  return refused(problem(ErrorCode::BadInput, "UnknownVerb",
+                         "the task asks for \"" + task.verb +
+                             "\", which this mover cannot do; it is of another version than the operator"));
 }
 
 }  // namespace rollback::mover

@@ -1,5 +1,5 @@
-// verify: a backup is proven readable, without any server. Digest, every hash, and every entry of every archive to its end: a table
-// of contents alone passes on a cut file.
+// verify: a backup is proven readable, without any server. Digest, every hash, and every entry of every archive to its
+// end: a table of contents alone passes on a cut file.
 #include <nlohmann/json.hpp>
 
 #include "mover/archive.h"

@@ -34,7 +34,9 @@ std::string readTask(const std::string& folder) {
 
 // A folder of this run's own below TMPDIR, gone with it.
 struct Scratch {
-  explicit Scratch(const std::string& below) : path(below + "/rollback-mover-" + std::to_string(getpid())) { std::filesystem::create_directories(path, error); }
+  explicit Scratch(const std::string& below) : path(below + "/rollback-mover-" + std::to_string(getpid())) {
+    std::filesystem::create_directories(path, error);
+  }
   ~Scratch() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
@@ -59,9 +61,11 @@ Outcome perform(const Task& task, const Places& places, const Credentials& crede
   Failpoints failpoints;
   FailingDatabase failingDatabase(database, failpoints);
   FailingProcess failingProcess(process, failpoints);
-  Environment env{failingDatabase, repository, scratch, failingProcess, http, go, clock, waiter, random, stop, progress, keyFromEnvironment};
+  Environment env{failingDatabase, repository, scratch, failingProcess, http,     go,
+                  clock,           waiter,     random,  stop,           progress, keyFromEnvironment};
 #else
-  Environment env{database, repository, scratch, process, http, go, clock, waiter, random, stop, progress, keyFromEnvironment};
+  Environment env{database, repository, scratch, process, http,     go,
+                  clock,    waiter,     random,  stop,    progress, keyFromEnvironment};
 #endif
   return runVerb(task, env);
 }
@@ -72,7 +76,8 @@ int run() {
   std::vector<std::string> secrets = {credentials.appPassword, credentials.adminPassword};
   auto task = decodeTask(readTask(places.taskFolder));
   Outcome outcome;
-  if (!task) outcome = refused(task.error());
+  if (!task)
+    outcome = refused(task.error());
   else {
     for (std::size_t i = 0; i < task->keys.size(); ++i) secrets.push_back(keyFromEnvironment(i).value_or(""));
     outcome = perform(*task, places, credentials);

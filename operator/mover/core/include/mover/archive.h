@@ -10,20 +10,22 @@
 
 namespace rollback::mover {
 
-// The line of a tool's standard error that says what happened. Not more: the lines after it hold statements and rows of the user's.
+// The line of a tool's standard error that says what happened. Not more: the lines after it hold statements and rows of
+// the user's.
 std::string errorLine(const std::string& errors);
 
 // One line of `pg_restore --list`.
 struct TocEntry {
-  std::string line;  // as printed; a list file is made of these
-  std::string tail;  // what follows the two catalog numbers: "TABLE public orders shop"
+  std::string line;                 // as printed; a list file is made of these
+  std::string tail;                 // what follows the two catalog numbers: "TABLE public orders shop"
   bool is(const char* kind) const;  // the tail begins with this kind and a space
 };
 
 std::vector<TocEntry> parseToc(const std::string& listing);
 // Entries that no restore runs: extensions, their comments (created by whoever may), subscriptions.
 bool isLeftOut(const TocEntry& entry);
-// Schemas and their privileges: restored first, because an object can be handed to an owner only where that owner may create.
+// Schemas and their privileges: restored first, because an object can be handed to an owner only where that owner may
+// create.
 bool isSchemaEntry(const TocEntry& entry);
 // Kinds that only a superuser can restore (event triggers, foreign-data wrappers, …).
 bool needsSuperuser(const TocEntry& entry);

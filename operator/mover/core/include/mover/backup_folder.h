@@ -24,9 +24,9 @@ struct BackupFolder {
   Manifest manifest;
 };
 
-// Reads and judges the folder without reading its data: every file that SHA256SUMS names is there, none beside them, no links or
-// devices, the manifest's own hash fits. Reasons: BackupNotFound, BackupIncomplete (no SHA256SUMS, a file missing), BackupDamaged,
-// ManifestUnsupported, BackupUnverified (version 1: made before the operator), HostilePath.
+// Reads and judges the folder without reading its data: every file that SHA256SUMS names is there, none beside them, no
+// links or devices, the manifest's own hash fits. Reasons: BackupNotFound, BackupIncomplete (no SHA256SUMS, a file
+// missing), BackupDamaged, ManifestUnsupported, BackupUnverified (version 1: made before the operator), HostilePath.
 Result<BackupFolder> openBackup(Files& repository, const std::string& path);
 
 // Every file against SHA256SUMS. BackupDamaged names the first that differs.

@@ -1,4 +1,5 @@
-// Per-database privileges and settings as statements. They are keyed by OID, so a renamed shadow has none but those it was given.
+// Per-database privileges and settings as statements. They are keyed by OID, so a renamed shadow has none but those it
+// was given.
 #pragma once
 
 #include <string>
@@ -16,8 +17,8 @@ Result<std::vector<std::string>> dressStatements(const DatabaseRecord& record, c
 
 // Last of all: a limit would keep the restoring sessions out too.
 std::string connectionLimitStatement(const DatabaseRecord& record, const std::string& name);
-// The first thing that differs, for people; empty if two databases are equal but for name, OID and size. Privileges that were never
-// changed equal those that spell out the defaults.
+// The first thing that differs, for people; empty if two databases are equal but for name, OID and size. Privileges
+// that were never changed equal those that spell out the defaults.
 std::string databaseDifference(const DatabaseRecord& wanted, const DatabaseRecord& found);
 
 struct AclItem {

@@ -34,7 +34,8 @@ std::string toBase64(std::string_view bytes);
 struct ScryptCost {
   std::uint64_t n = 16384, r = 8, p = 1;
 };
-// 32 bytes as hex. BadInput: the cost is out of range (n a power of two up to 2^20, r and p at most 16): a manifest is a stranger's.
+// 32 bytes as hex. BadInput: the cost is out of range (n a power of two up to 2^20, r and p at most 16): a manifest is
+// a stranger's.
 Result<std::string> scryptHex(const std::string& secret, const std::string& salt, ScryptCost cost);
 
 }  // namespace rollback::mover

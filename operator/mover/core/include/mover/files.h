@@ -1,4 +1,5 @@
-// Files below one folder: the backup repository, or the mover's scratch space. Paths are relative, of ordinary characters.
+// Files below one folder: the backup repository, or the mover's scratch space. Paths are relative, of ordinary
+// characters.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace rollback::mover {
 
-// Whether a path may be used at all: relative, no empty, "." or ".." component, no control character, no backslash, at most 1024
-// bytes. The reason if not, empty if it may.
+// Whether a path may be used at all: relative, no empty, "." or ".." component, no control character, no backslash, at
+// most 1024 bytes. The reason if not, empty if it may.
 std::string pathProblem(std::string_view path);
 
 struct FileEntry {
@@ -23,9 +24,9 @@ struct FileEntry {
   std::string stamp;  // device, inode, size and times: equal stamps mean that nobody wrote in between
 };
 
-// No method follows a symbolic link below the root or opens anything but regular files and folders: BadInput with reason
-// HostilePath. NotFound: it does not exist. Unavailable: the medium failed (reason NoSpace if it is full, ReadOnly).
-// Thread-compatible.
+// No method follows a symbolic link below the root or opens anything but regular files and folders: BadInput with
+// reason HostilePath. NotFound: it does not exist. Unavailable: the medium failed (reason NoSpace if it is full,
+// ReadOnly). Thread-compatible.
 class Files {
  public:
   virtual ~Files() = default;
@@ -41,8 +42,9 @@ class Files {
   virtual Result<void> makeFolders(const std::string& path) = 0;
   virtual Result<void> write(const std::string& path, std::string_view content) = 0;  // created or replaced, and synced
   virtual Result<void> sync(const std::string& path) = 0;                             // a file or a folder
-  virtual Result<void> rename(const std::string& from, const std::string& to) = 0;    // and syncs the folder; AlreadyExists
-  virtual Result<void> removeTree(const std::string& path) = 0;                       // a missing one is success
+  virtual Result<void> rename(const std::string& from,
+                              const std::string& to) = 0;        // and syncs the folder; AlreadyExists
+  virtual Result<void> removeTree(const std::string& path) = 0;  // a missing one is success
 };
 
 }  // namespace rollback::mover

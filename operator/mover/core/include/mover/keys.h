@@ -1,4 +1,5 @@
-// Keys that must be the same now as when a backup was taken. Only a fingerprint is kept: scrypt with a salt of its own per backup.
+// Keys that must be the same now as when a backup was taken. Only a fingerprint is kept: scrypt with a salt of its own
+// per backup.
 #pragma once
 
 #include <optional>

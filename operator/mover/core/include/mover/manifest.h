@@ -1,4 +1,5 @@
-// backup-manifest.json, version 2: a superset of the version 1 that existing folders hold (docs/mover.md, Backup folder).
+// backup-manifest.json, version 2: a superset of the version 1 that existing folders hold (docs/mover.md, Backup
+// folder).
 #pragma once
 
 #include <cstdint>
@@ -54,7 +55,9 @@ struct SequenceRecord {
   std::int64_t lastValue = 0;
   bool isCalled = false;
   bool behind = false;  // below the largest value of its column already when it was backed up
-  bool operator==(const SequenceRecord& o) const { return name == o.name && lastValue == o.lastValue && isCalled == o.isCalled; }
+  bool operator==(const SequenceRecord& o) const {
+    return name == o.name && lastValue == o.lastValue && isCalled == o.isCalled;
+  }
 };
 
 struct CheckRecord {
@@ -106,8 +109,8 @@ struct Manifest {
 std::string encodeManifest(const Manifest& manifest);
 // What an inspection or verification tells of a manifest: without names, hashes and files.
 std::string encodeManifestSummary(const Manifest& manifest);
-// BadInput with reason BackupDamaged (not JSON, not a manifest), ManifestUnsupported (a newer version than this program knows)
-// or HostilePath (a path that leaves the folder).
+// BadInput with reason BackupDamaged (not JSON, not a manifest), ManifestUnsupported (a newer version than this program
+// knows) or HostilePath (a path that leaves the folder).
 Result<Manifest> decodeManifest(const std::string& json);
 
 }  // namespace rollback::mover

@@ -1,12 +1,13 @@
-// Names of the databases that are the mover's own. Each is used once, so a replayed statement fails instead of acting twice.
+// Names of the databases that are the mover's own. Each is used once, so a replayed statement fails instead of acting
+// twice.
 #pragma once
 
 #include <string>
 
 namespace rollback::mover {
 
-// PostgreSQL cuts names at 63 bytes, silently. Here the base is cut, at a character boundary, and never the suffix: two copies of
-// one long name never clash.
+// PostgreSQL cuts names at 63 bytes, silently. Here the base is cut, at a character boundary, and never the suffix: two
+// copies of one long name never clash.
 std::string generatedName(const std::string& base, const std::string& suffix);
 
 std::string stageName(const std::string& base, const std::string& id, int attempt);

@@ -22,7 +22,8 @@ Outcome succeeded(std::string resultJson);
 Outcome refused(const Error& error);
 // Something went wrong in the middle; nothing a user owns was lost.
 Outcome failed(const Error& error);
-// The code an error is told by: its `reason` if that is one of ours, "SqlError" for an error of the server, else its ErrorCode.
+// The code an error is told by: its `reason` if that is one of ours, "SqlError" for an error of the server, else its
+// ErrorCode.
 std::string codeOf(const Error& error);
 
 Error problem(ErrorCode code, std::string reason, std::string message);
@@ -30,8 +31,8 @@ Error problem(ErrorCode code, std::string reason, std::string message);
 Error during(const std::string& what, Error error);
 
 struct Report {
-  std::string terminationMessage;       // at most 3 KiB
-  std::vector<std::string> resultLines; // "FRB-RESULT <index> <base64>", empty if the result is in the message
+  std::string terminationMessage;        // at most 3 KiB
+  std::vector<std::string> resultLines;  // "FRB-RESULT <index> <base64>", empty if the result is in the message
 };
 // `secrets` are blotted out of the message, wherever they came from.
 Report report(const Outcome& outcome, const std::string& token, const std::vector<std::string>& secrets);

@@ -53,16 +53,18 @@ struct RoleRights {
 Result<RoleRights> roleRights(Session& session, const std::string& database, Deadline deadline);
 
 // Of the roles an archive names: those that do not exist, and owners that `login` does not inherit from.
-Result<std::vector<std::string>> missingRoles(Session& session, const std::vector<RoleRecord>& roles, Deadline deadline);
-Result<std::vector<std::string>> rolesNotAssumed(Session& appSession, const std::vector<RoleRecord>& roles, Deadline deadline);
+Result<std::vector<std::string>> missingRoles(Session& session, const std::vector<RoleRecord>& roles,
+                                              Deadline deadline);
+Result<std::vector<std::string>> rolesNotAssumed(Session& appSession, const std::vector<RoleRecord>& roles,
+                                                 Deadline deadline);
 
 struct Space {
   bool known = false;
   std::int64_t required = 0, available = 0;
   std::string reason;
 };
-// Room for a shadow of `restoredBytes` on the server's volume: 1.3 × that + max_wal_size + 10 % of the capacity, kept copies counted
-// as used. Never more than what is left of the declared capacity is believed; without one it is unknown.
+// Room for a shadow of `restoredBytes` on the server's volume: 1.3 × that + max_wal_size + 10 % of the capacity, kept
+// copies counted as used. Never more than what is left of the declared capacity is believed; without one it is unknown.
 Result<Space> spaceFor(Session& session, std::int64_t restoredBytes, std::int64_t capacityBytes, Deadline deadline);
 
 }  // namespace rollback::mover

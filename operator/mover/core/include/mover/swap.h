@@ -1,5 +1,6 @@
-// Which database is live, and the steps that change it. Switch and switchback are loops over `Situation`: look, do the one thing
-// that is next, look again. So a run that is repeated after any crash, or that lost the answer to its COMMIT, goes on from what is.
+// Which database is live, and the steps that change it. Switch and switchback are loops over `Situation`: look, do the
+// one thing that is next, look again. So a run that is repeated after any crash, or that lost the answer to its COMMIT,
+// goes on from what is.
 #pragma once
 
 #include <memory>
@@ -26,8 +27,8 @@ struct Situation {
 };
 Situation judge(const DatabasesSeen& databases, const Task& task);
 
-// A session on the maintenance database, as Admin, that holds the advisory lock keyed by L: at most one step of this kind in
-// the whole server. Lost with the session.
+// A session on the maintenance database, as Admin, that holds the advisory lock keyed by L: at most one step of this
+// kind in the whole server. Lost with the session.
 class SwapSession {
  public:
   SwapSession(Environment& env, const Task& task) : env_(env), task_(task) {}
@@ -38,9 +39,10 @@ class SwapSession {
   Result<void> lock(Oid original, Deadline deadline);
   Result<Situation> look();
 
-  // Not one client but those that may be ended, no prepared transaction, slot or subscription: else the code says which. Gives
-  // sessions of pods that just ended `grace` to vanish.
-  Result<void> requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd, Millis grace);
+  // Not one client but those that may be ended, no prepared transaction, slot or subscription: else the code says
+  // which. Gives sessions of pods that just ended `grace` to vanish.
+  Result<void> requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd,
+                            Millis grace);
   Result<void> setOpen(const std::string& name, Oid oid, bool open);
   // Ends every client of `database`, again and again, until none is left. ForeignSession if one stays.
   Result<void> endSessions(Oid database, const std::string& name);
@@ -64,7 +66,8 @@ class SwapSession {
   std::unique_ptr<Session> session_;
 };
 
-// No deadline cuts a swap; a server that does not come back for this long ends the run as Failed, and a new run goes on.
+// No deadline cuts a swap; a server that does not come back for this long ends the run as Failed, and a new run goes
+// on.
 inline constexpr Millis kServerGone{10 * 60 * 1000};
 inline constexpr Millis kStatement{60 * 1000};
 

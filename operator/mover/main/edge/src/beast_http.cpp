@@ -21,7 +21,9 @@ constexpr std::size_t kHeaderLimit = 16 * 1024;
 }  // namespace
 
 Result<UrlParts> splitUrl(const std::string& url) {
-  const auto refuse = [&](const char* why) { return problem(ErrorCode::BadInput, "UrlUnsupported", "the URL " + url + " cannot be probed: " + why); };
+  const auto refuse = [&](const char* why) {
+    return problem(ErrorCode::BadInput, "UrlUnsupported", "the URL " + url + " cannot be probed: " + why);
+  };
   for (char c : url)
     if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return refuse("it holds a space or control character");
   if (url.compare(0, 7, "http://") != 0) return refuse("only http:// is");
@@ -36,7 +38,8 @@ Result<UrlParts> splitUrl(const std::string& url) {
   out.port = colon == std::string::npos ? "80" : authority.substr(colon + 1);
   out.host = authority.substr(0, colon);
   if (bracket != std::string::npos) out.host = authority.substr(1, bracket - 1);
-  if (out.host.empty() || out.port.empty() || out.port.find_first_not_of("0123456789") != std::string::npos) return refuse("it names no host and port");
+  if (out.host.empty() || out.port.empty() || out.port.find_first_not_of("0123456789") != std::string::npos)
+    return refuse("it names no host and port");
   return out;
 }
 
@@ -72,7 +75,8 @@ Result<int> BeastHttp::get(const std::string& url, Deadline deadline) {
         if (writeError) return end(writeError);
         doing = "waiting for the answer";
         // The header is all that is wanted: the body may be endless.
-        http::async_read_header(stream, buffer, parser, [&](beast::error_code readError, std::size_t) { end(readError); });
+        http::async_read_header(stream, buffer, parser,
+                                [&](beast::error_code readError, std::size_t) { end(readError); });
       });
     });
   });

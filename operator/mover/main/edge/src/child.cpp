@@ -31,7 +31,9 @@ std::vector<std::string> environmentWith(const std::map<std::string, std::string
   for (char** each = environ; each && *each; ++each) {
     const std::string variable = *each;
     const std::string name = variable.substr(0, variable.find('='));
-    if (name.compare(0, 2, "PG") == 0 || name.compare(0, 4, "FRB_") == 0 || name == "LANGUAGE" || name.compare(0, 3, "LC_") == 0 || added.count(name)) continue;
+    if (name.compare(0, 2, "PG") == 0 || name.compare(0, 4, "FRB_") == 0 || name == "LANGUAGE" ||
+        name.compare(0, 3, "LC_") == 0 || added.count(name))
+      continue;
     out.push_back(variable);
   }
   for (const auto& [name, value] : added) out.push_back(name + "=" + value);
@@ -88,7 +90,10 @@ void Child::killGroup() { kill(-pid_, SIGKILL); }
 Result<void> Child::start(const std::vector<std::string>& argv, const std::map<std::string, std::string>& environment) {
   const std::string program = findTool(argv.at(0));
   if (program.empty())
-    return problem(ErrorCode::NotFound, "ToolMissing", argv[0] + " is not in this image, neither on PATH nor below /usr/lib/postgresql; name the database's own image in the store's tools");
+    return problem(ErrorCode::NotFound, "ToolMissing",
+                   argv[0] +
+                       " is not in this image, neither on PATH nor below /usr/lib/postgresql; name the database's own "
+                       "image in the store's tools");
   std::vector<std::string> arguments = argv;
   std::vector<std::string> variables = environmentWith(environment);
   auto argvPointers = pointers(arguments);

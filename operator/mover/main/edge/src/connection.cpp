@@ -2,8 +2,9 @@
 
 namespace rollback::mover {
 
-std::map<std::string, std::string> libpqEnvironment(const PostgresTarget& target, const Credentials& credentials, const std::string& caFile,
-                                                    const std::string& database, Login login) {
+std::map<std::string, std::string> libpqEnvironment(const PostgresTarget& target, const Credentials& credentials,
+                                                    const std::string& caFile, const std::string& database,
+                                                    Login login) {
   std::map<std::string, std::string> out = {{"PGHOST", target.sessionHost()},
                                             {"PGPORT", std::to_string(target.port)},
                                             {"PGDATABASE", database},

@@ -16,7 +16,7 @@ namespace rollback::mover {
 namespace {
 
 constexpr std::size_t kBuffer = 256 * 1024;
-constexpr int kDeepest = 16;              // folders in folders
+constexpr int kDeepest = 16;  // folders in folders
 constexpr std::size_t kMostFiles = 1'000'000;
 
 class Fd {
@@ -40,22 +40,32 @@ class Fd {
 Error failure(const std::string& what, const std::string& path, int number) {
   const std::string message = what + " " + path + ": " + std::strerror(number);
   switch (number) {
-    case ENOENT: return problem(ErrorCode::NotFound, "", message);
+    case ENOENT:
+      return problem(ErrorCode::NotFound, "", message);
     case ELOOP:
-    case ENOTDIR: return problem(ErrorCode::BadInput, "HostilePath", message + " (symbolic links are not followed)");
+    case ENOTDIR:
+      return problem(ErrorCode::BadInput, "HostilePath", message + " (symbolic links are not followed)");
     case ENOSPC:
-    case EDQUOT: return problem(ErrorCode::Unavailable, "NoSpace", message + "; make room in the repository");
-    case EROFS: return problem(ErrorCode::Unavailable, "ReadOnly", message);
+    case EDQUOT:
+      return problem(ErrorCode::Unavailable, "NoSpace", message + "; make room in the repository");
+    case EROFS:
+      return problem(ErrorCode::Unavailable, "ReadOnly", message);
     case EACCES:
-    case EPERM: return problem(ErrorCode::Forbidden, "MayNotAccess", message + " (user " + std::to_string(geteuid()) + ", group " + std::to_string(getegid()) +
-                                                                         "); see podSecurity of the BackupRepository");
+    case EPERM:
+      return problem(ErrorCode::Forbidden, "MayNotAccess",
+                     message + " (user " + std::to_string(geteuid()) + ", group " + std::to_string(getegid()) +
+                         "); see podSecurity of the BackupRepository");
     case EEXIST:
-    case ENOTEMPTY: return problem(ErrorCode::AlreadyExists, "", message);
-    default: return problem(ErrorCode::Unavailable, "MediumFailed", message);
+    case ENOTEMPTY:
+      return problem(ErrorCode::AlreadyExists, "", message);
+    default:
+      return problem(ErrorCode::Unavailable, "MediumFailed", message);
   }
 }
 
-Error hostile(const std::string& path, const std::string& why) { return problem(ErrorCode::BadInput, "HostilePath", "the path " + path + " is refused: " + why); }
+Error hostile(const std::string& path, const std::string& why) {
+  return problem(ErrorCode::BadInput, "HostilePath", "the path " + path + " is refused: " + why);
+}
 
 // The folder that holds the last component of `path`, and that component.
 Result<Fd> openParent(const std::string& root, const std::string& path, std::string& last) {
@@ -88,12 +98,16 @@ Result<Fd> openFile(const std::string& root, const std::string& path) {
 FileEntry entryOf(const std::string& path, const struct stat& status) {
   FileEntry entry;
   entry.path = path;
-  entry.kind = S_ISREG(status.st_mode) ? FileEntry::Kind::File : S_ISDIR(status.st_mode) ? FileEntry::Kind::Folder : S_ISLNK(status.st_mode) ? FileEntry::Kind::Link : FileEntry::Kind::Other;
+  entry.kind = S_ISREG(status.st_mode)   ? FileEntry::Kind::File
+               : S_ISDIR(status.st_mode) ? FileEntry::Kind::Folder
+               : S_ISLNK(status.st_mode) ? FileEntry::Kind::Link
+                                         : FileEntry::Kind::Other;
   entry.size = static_cast<std::uint64_t>(status.st_size);
   char stamp[160];
-  std::snprintf(stamp, sizeof stamp, "%llx:%llx:%lld:%lld.%09ld:%lld.%09ld", static_cast<unsigned long long>(status.st_dev), static_cast<unsigned long long>(status.st_ino),
-                static_cast<long long>(status.st_size), static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec,
-                static_cast<long long>(status.st_ctim.tv_sec), status.st_ctim.tv_nsec);
+  std::snprintf(stamp, sizeof stamp, "%llx:%llx:%lld:%lld.%09ld:%lld.%09ld",
+                static_cast<unsigned long long>(status.st_dev), static_cast<unsigned long long>(status.st_ino),
+                static_cast<long long>(status.st_size), static_cast<long long>(status.st_mtim.tv_sec),
+                status.st_mtim.tv_nsec, static_cast<long long>(status.st_ctim.tv_sec), status.st_ctim.tv_nsec);
   entry.stamp = stamp;
   return entry;
 }
@@ -121,7 +135,8 @@ Result<void> walkInto(int fd, const std::string& prefix, int depth, std::vector<
     if (const std::string why = pathProblem(prefix + name); !why.empty()) return hostile(prefix + name, why);
     if (out.size() >= kMostFiles) return hostile(prefix, "it holds more than a million files");
     struct stat status {};
-    if (fstatat(dirfd(folder), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failure("looking at", prefix + name, errno);
+    if (fstatat(dirfd(folder), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return failure("looking at", prefix + name, errno);
     out.push_back(entryOf(prefix + name, status));
     if (!S_ISDIR(status.st_mode)) continue;
     const int inner = openat(dirfd(folder), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -178,7 +193,8 @@ Result<std::string> PosixFiles::read(const std::string& path, std::size_t limit)
     tooLarge = out.size() > limit;
     return !tooLarge;
   });
-  if (tooLarge) return problem(ErrorCode::BadInput, "TooLarge", path + " is larger than " + std::to_string(limit) + " bytes");
+  if (tooLarge)
+    return problem(ErrorCode::BadInput, "TooLarge", path + " is larger than " + std::to_string(limit) + " bytes");
   if (!done) return done.error();
   return out;
 }
@@ -192,7 +208,8 @@ Result<void> PosixFiles::stream(const std::string& path, const std::function<boo
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return failure("reading", path, errno);
     if (count == 0) return {};
-    if (!sink(std::string_view(buffer.data(), static_cast<std::size_t>(count)))) return problem(ErrorCode::Cancelled, "Cancelled", "reading " + path + " was stopped");
+    if (!sink(std::string_view(buffer.data(), static_cast<std::size_t>(count))))
+      return problem(ErrorCode::Cancelled, "Cancelled", "reading " + path + " was stopped");
   }
 }
 
@@ -204,7 +221,8 @@ Result<void> PosixFiles::makeFolders(const std::string& path) {
     const std::string part = path.substr(0, slash);
     auto parent = openParent(root_, part, last);
     if (!parent) return parent.error();
-    if (mkdirat(parent->get(), last.c_str(), 0777) != 0 && errno != EEXIST) return failure("making folder", part, errno);
+    if (mkdirat(parent->get(), last.c_str(), 0777) != 0 && errno != EEXIST)
+      return failure("making folder", part, errno);
   }
   return {};
 }
@@ -243,8 +261,10 @@ Result<void> PosixFiles::rename(const std::string& from, const std::string& to) 
   if (!toParent) return toParent.error();
   // A folder replaces nothing but an empty folder; one that is there already is refused by the look before.
   struct stat status {};
-  if (fstatat(toParent->get(), toLast.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return failure("renaming to", to, EEXIST);
-  if (renameat(fromParent->get(), fromLast.c_str(), toParent->get(), toLast.c_str()) != 0) return failure("renaming " + from + " to", to, errno);
+  if (fstatat(toParent->get(), toLast.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0)
+    return failure("renaming to", to, EEXIST);
+  if (renameat(fromParent->get(), fromLast.c_str(), toParent->get(), toLast.c_str()) != 0)
+    return failure("renaming " + from + " to", to, errno);
   if (fsync(toParent->get()) != 0) return failure("syncing the folder of", to, errno);
   return {};
 }

@@ -42,12 +42,14 @@ std::string escaped(const std::string& text) {
 }  // namespace
 
 Places placesFromEnvironment() {
-  return {variable("FRB_TASK_DIR", "/frb/task"), variable("FRB_REPOSITORY", "/repository"), variable("FRB_CA_FILE", "/frb/ca/ca.crt"),
-          variable("FRB_TERMINATION_LOG", "/dev/termination-log"), variable("TMPDIR", "/tmp")};
+  return {variable("FRB_TASK_DIR", "/frb/task"), variable("FRB_REPOSITORY", "/repository"),
+          variable("FRB_CA_FILE", "/frb/ca/ca.crt"), variable("FRB_TERMINATION_LOG", "/dev/termination-log"),
+          variable("TMPDIR", "/tmp")};
 }
 
 Credentials credentialsFromEnvironment() {
-  return {variable("FRB_APP_USER", ""), variable("FRB_APP_PASSWORD", ""), variable("FRB_ADMIN_USER", ""), variable("FRB_ADMIN_PASSWORD", "")};
+  return {variable("FRB_APP_USER", ""), variable("FRB_APP_PASSWORD", ""), variable("FRB_ADMIN_USER", ""),
+          variable("FRB_ADMIN_PASSWORD", "")};
 }
 
 std::optional<std::string> keyFromEnvironment(std::size_t index) {
@@ -82,7 +84,8 @@ void LineProgress::report(std::uint64_t done, std::uint64_t total, const std::st
   if (last_ && now - *last_ < kProgressEvery && word == lastWord_) return;
   last_ = now;
   lastWord_ = word;
-  std::cout << "FRB-PROGRESS {\"done\":" << done << ",\"total\":" << total << ",\"unit\":\"" << escaped(unit) << "\",\"what\":\"" << escaped(what) << "\"}" << std::endl;
+  std::cout << "FRB-PROGRESS {\"done\":" << done << ",\"total\":" << total << ",\"unit\":\"" << escaped(unit)
+            << "\",\"what\":\"" << escaped(what) << "\"}" << std::endl;
 }
 
 std::string FileGoToken::read() {

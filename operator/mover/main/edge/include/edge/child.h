@@ -1,5 +1,5 @@
-// A child process with pipes for its three standard streams. It has a process group of its own, all of which is killed at the end, and
-// it is killed by the kernel when the mover dies: a restore must not go on for a mover that is gone.
+// A child process with pipes for its three standard streams. It has a process group of its own, all of which is killed
+// at the end, and it is killed by the kernel when the mover dies: a restore must not go on for a mover that is gone.
 #pragma once
 
 #include <sys/types.h>
@@ -13,7 +13,8 @@
 
 namespace rollback::mover {
 
-// The path of a tool of PostgreSQL: in PATH, else of the newest version below /usr/lib/postgresql. Empty: there is none.
+// The path of a tool of PostgreSQL: in PATH, else of the newest version below /usr/lib/postgresql. Empty: there is
+// none.
 std::string findTool(const std::string& name);
 
 class Child {
@@ -23,7 +24,8 @@ class Child {
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  // `environment` is added to the mover's own, freed of everything of libpq (PG*) and of the mover's (FRB_*). NotFound: no such program.
+  // `environment` is added to the mover's own, freed of everything of libpq (PG*) and of the mover's (FRB_*). NotFound:
+  // no such program.
   Result<void> start(const std::vector<std::string>& argv, const std::map<std::string, std::string>& environment);
 
   enum class Event { Output, Errors, Ended, Nothing };  // Nothing: `time` passed. Ended: both streams are closed.

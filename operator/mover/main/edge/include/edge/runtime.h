@@ -10,8 +10,8 @@
 
 namespace rollback::mover {
 
-// Where the pod's volumes are mounted (docs/mover.md, Channels). Tests point elsewhere by FRB_TASK_DIR, FRB_REPOSITORY, FRB_CA_FILE and
-// FRB_TERMINATION_LOG.
+// Where the pod's volumes are mounted (docs/mover.md, Channels). Tests point elsewhere by FRB_TASK_DIR, FRB_REPOSITORY,
+// FRB_CA_FILE and FRB_TERMINATION_LOG.
 struct Places {
   std::string taskFolder, repository, caFile, terminationLog, scratch;
 };

@@ -1,8 +1,8 @@
-#include "common/digest.h"
+#include "api/digest.h"
 
 #include <openssl/sha.h>
 
-namespace rollback::reconcilers {
+namespace rollback::api {
 
 std::string sha256Hex(const std::string& text) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -16,4 +16,4 @@ std::string sha256Hex(const std::string& text) {
   return out;
 }
 
-}  // namespace rollback::reconcilers
+}  // namespace rollback::api
