@@ -34,7 +34,7 @@ skip() {
 ctest_tier() {
   local out
   out=$(mktemp)
-  ctest --test-dir "$build" -L "^$1\$" --output-on-failure -j "$(nproc)" 2>&1 | tee "$out" | grep -vE '^ +(Start|[0-9]+/[0-9]+ Test.*Passed)|^$' 
+  ctest --test-dir "$build" -L "^$1\$" --output-on-failure -j "$(nproc)" 2>&1 | tee "$out" | grep -vE '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)|^$'
   local total bad
   total=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$out"); bad=$(sed -n 's/.* \([0-9]*\) tests failed out of.*/\1/p' "$out")
   if [ -z "$total" ] || [ "$total" = 0 ]; then failed=$((failed + 1)); notes+=("$1: no test ran"); else
