@@ -1,4 +1,5 @@
-// The one file that knows cpprestsdk (2.10). What surprises in it:
+// The one file that knows cpprestsdk (2.10); long, but one file because nothing of the library may be seen elsewhere.
+// What surprises in it:
 // - It sends a request again by itself when a pooled connection ends before the answer, also a POST. Everything but
 //   GET and HEAD therefore goes out with a body that cannot be rewound, if need be an empty one; then it gives up.
 // - It takes pooled connections unchecked, so a request with a body fails on one that the server has closed. The hook
@@ -11,13 +12,11 @@
 #define _TURN_OFF_PLATFORM_STRING  // its macro U breaks Boost and fmt
 #include <cpprest/http_client.h>
 #include <cpprest/producerconsumerstream.h>
+#include <pplx/threadpool.h>
+#include <sys/socket.h>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
-#include <pplx/threadpool.h>
-
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
@@ -354,7 +353,8 @@ class CpprestTransport : public Transport {
           if (!exchange->failure()) return {};
           stale = exchange->failure()->stale;
           return toError(*exchange->failure(), what);
-        case Exchange::Event::Cancelled: return cancelledError(what);
+        case Exchange::Event::Cancelled:
+          return cancelledError(what);
         case Exchange::Event::Deadline:
           return Error{ErrorCode::Timeout, what + ": no whole answer in time; the server may have acted on it"};
         case Exchange::Event::Idle:

@@ -68,7 +68,8 @@ Error toError(const LibraryFailure& failure, const std::string& what) {
       return {ErrorCode::Tls, start + "; nothing was sent; check the certificate authority and the server's name"};
     case Step::Meaning:
       return {ErrorCode::Protocol, start + "; check that the address is that of an HTTP/1.1 server"};
-    case Step::Exchange: break;
+    case Step::Exchange:
+      break;
   }
   if (failure.stale) {
     return {ErrorCode::Unavailable, what + ": every pooled connection was closed by the server; nothing was sent"};

@@ -9,8 +9,8 @@ namespace {
 // RFC 9110 5.6.2
 bool isToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char each) {
-    return each < 0x80 && (std::isalnum(each) != 0 || std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(each)) !=
-                                                          std::string_view::npos);
+    return each < 0x80 && (std::isalnum(each) != 0 ||
+                           std::string_view("!#$%&'*+-.^_`|~").find(static_cast<char>(each)) != std::string_view::npos);
   });
 }
 

@@ -5,7 +5,6 @@
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-
 #include <chrono>
 #include <exception>
 #include <mutex>
@@ -73,9 +72,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void start() {
     stream_.expires_after(mostTime);
-    beast::http::async_read(stream_, buffer_, parser_, [self = shared_from_this()](beast::error_code error, std::size_t) {
-      self->read(error);
-    });
+    beast::http::async_read(stream_, buffer_, parser_,
+                            [self = shared_from_this()](beast::error_code error, std::size_t) { self->read(error); });
   }
 
   void close() { stream_.close(); }
@@ -118,9 +116,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void drain() {
-    stream_.async_read_some(asio::buffer(discarded_), [self = shared_from_this()](beast::error_code error, std::size_t) {
-      if (!error && --self->drains_ > 0) self->drain();
-    });
+    stream_.async_read_some(asio::buffer(discarded_),
+                            [self = shared_from_this()](beast::error_code error, std::size_t) {
+                              if (!error && --self->drains_ > 0) self->drain();
+                            });
   }
 
   beast::tcp_stream stream_;

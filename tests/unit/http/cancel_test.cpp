@@ -1,8 +1,7 @@
 // Cancellation, in every state a request can be in.
-#include <catch2/catch.hpp>
-
 #include <sys/socket.h>
 
+#include <catch2/catch.hpp>
 #include <thread>
 
 #include "peer.h"
@@ -69,7 +68,8 @@ TEST_CASE("given a request without answer, when cancelled, then Cancelled and th
   });
   const auto transport = transportTo(peer.origin());
   CancelToken token;
-  CHECK(cancelledWhen(asked, token, [&] { return transport->send(get("/a"), ample(), token); }) == ErrorCode::Cancelled);
+  CHECK(cancelledWhen(asked, token, [&] { return transport->send(get("/a"), ample(), token); }) ==
+        ErrorCode::Cancelled);
   peer.waitForClosed(1);
 }
 
@@ -175,7 +175,8 @@ TEST_CASE("given a request that waits for its turn, when cancelled, then Cancell
   CHECK(requests == 1);
 }
 
-TEST_CASE("given a receiver that throws, when a piece arrives, then its exception passes and the connection is closed") {
+TEST_CASE(
+    "given a receiver that throws, when a piece arrives, then its exception passes and the connection is closed") {
   Peer peer([&](Conversation& with, int) {
     with.read();
     with.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");

@@ -70,7 +70,8 @@ bool Conversation::chunk(std::string_view bytes) {
 }
 
 void Conversation::answer(int status, const std::string& body) {
-  write("HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+  write("HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+        body);
 }
 
 void Conversation::close() {

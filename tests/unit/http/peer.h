@@ -31,14 +31,14 @@ class Conversation {
  public:
   Conversation(int fd, SSL* tls) : fd_(fd), tls_(tls) {}
 
-  std::optional<Asked> read();                        // the next request; none when the client has closed
-  bool readLine(std::string& line);                   // up to "\r\n"
-  bool write(std::string_view bytes);                 // false when the client has closed
-  bool chunk(std::string_view bytes);                 // as one piece of a chunked body
-  void answer(int status, const std::string& body);   // with Content-Length
-  void close();                                       // an orderly end
-  void waitForClient();                               // until the client closes
-  std::string clientName() const;                     // common name of the client's certificate
+  std::optional<Asked> read();                       // the next request; none when the client has closed
+  bool readLine(std::string& line);                  // up to "\r\n"
+  bool write(std::string_view bytes);                // false when the client has closed
+  bool chunk(std::string_view bytes);                // as one piece of a chunked body
+  void answer(int status, const std::string& body);  // with Content-Length
+  void close();                                      // an orderly end
+  void waitForClient();                              // until the client closes
+  std::string clientName() const;                    // common name of the client's certificate
 
  private:
   bool fill();

@@ -1,6 +1,5 @@
 // What goes out: once, to where it was meant, with what it may hold.
 #include <catch2/catch.hpp>
-
 #include <thread>
 
 #include "peer.h"
@@ -47,8 +46,10 @@ TEST_CASE("given a request with everything, when sent, then the server sees it a
     with.answer(201, "made");
     with.waitForClient();
   });
-  Request request{"POST", "/apis/a/v1/b%2Fc?labelSelector=a%3Db%2Cc&limit=5",
-                  {{"Authorization", "Bearer t"}, {"Content-Type", "application/json"}}, "{\"a\": \"\xc3\xa4\"}"};
+  Request request{"POST",
+                  "/apis/a/v1/b%2Fc?labelSelector=a%3Db%2Cc&limit=5",
+                  {{"Authorization", "Bearer t"}, {"Content-Type", "application/json"}},
+                  "{\"a\": \"\xc3\xa4\"}"};
   const auto answer = transportTo(peer.origin())->send(request, ample(), CancelToken{});
   REQUIRE(answer.ok());
   CHECK(answer->status == 201);
@@ -74,14 +75,12 @@ TEST_CASE("given a body larger than every buffer, when sent, then it arrives who
 
 TEST_CASE("given what a request must not hold, when sent, then BadInput and no connection") {
   Peer peer([](Conversation& with, int) { with.waitForClient(); });
-  const auto request = GENERATE(Request{"GET", "/a", {{"Authorization", "Bearer secret\n"}}, ""},
-                                Request{"GET", "/a", {{"X", "a\r\nInjected: b"}}, ""},
-                                Request{"GET", "/a", {{"X: y", "b"}}, ""},
-                                Request{"GET", "/a", {{"hOst", "elsewhere"}}, ""},
-                                Request{"POST", "/a", {{"Content-Length", "1"}}, "abc"},
-                                Request{"GE T", "/a", {}, ""}, Request{"GET", "a", {}, ""},
-                                Request{"GET", "//elsewhere/a", {}, ""}, Request{"GET", "/a b", {}, ""},
-                                Request{"GET", "/a\r\nX: y", {}, ""}, Request{"GET", "/a%zz\x80", {}, ""});
+  const auto request = GENERATE(
+      Request{"GET", "/a", {{"Authorization", "Bearer secret\n"}}, ""},
+      Request{"GET", "/a", {{"X", "a\r\nInjected: b"}}, ""}, Request{"GET", "/a", {{"X: y", "b"}}, ""},
+      Request{"GET", "/a", {{"hOst", "elsewhere"}}, ""}, Request{"POST", "/a", {{"Content-Length", "1"}}, "abc"},
+      Request{"GE T", "/a", {}, ""}, Request{"GET", "a", {}, ""}, Request{"GET", "//elsewhere/a", {}, ""},
+      Request{"GET", "/a b", {}, ""}, Request{"GET", "/a\r\nX: y", {}, ""}, Request{"GET", "/a%zz\x80", {}, ""});
   const auto answer = transportTo(peer.origin())->send(request, ample(), CancelToken{});
   REQUIRE_FALSE(answer.ok());
   CHECK(answer.error().code == ErrorCode::BadInput);
@@ -91,7 +90,9 @@ TEST_CASE("given what a request must not hold, when sent, then BadInput and no c
 
 TEST_CASE("given nobody who listens, when sent, then Unavailable") {
   std::string origin;
-  { origin = Peer([](Conversation&, int) {}).origin(); }
+  {
+    origin = Peer([](Conversation&, int) {}).origin();
+  }
   const auto answer = transportTo(origin)->send(change("POST", "{}"), ample(), CancelToken{});
   REQUIRE_FALSE(answer.ok());
   CHECK(answer.error().code == ErrorCode::Unavailable);
@@ -132,7 +133,8 @@ TEST_CASE("given pooled connections the server has closed, when a change is sent
 }
 
 TEST_CASE("given a pooled connection that ends after a change was read, when sent, then ConnectionLost and not again") {
-  const std::string method = GENERATE(std::string("POST"), std::string("PATCH"), std::string("PUT"), std::string("DELETE"));
+  const std::string method =
+      GENERATE(std::string("POST"), std::string("PATCH"), std::string("PUT"), std::string("DELETE"));
   const std::string body = GENERATE(std::string("{}"), std::string());
   std::atomic<int> changes{0};
   Peer peer([&](Conversation& with, int) {
@@ -168,7 +170,8 @@ TEST_CASE("given a redirect, when received, then it is an answer and nobody foll
   CHECK(elsewhere.connections() == 0);
 }
 
-TEST_CASE("given as many requests as may be at once, when one more is sent, then it waits for its turn, within its time") {
+TEST_CASE(
+    "given as many requests as may be at once, when one more is sent, then it waits for its turn, within its time") {
   Signal asked;
   Signal answer;
   StepClock clock;
@@ -203,8 +206,8 @@ TEST_CASE("given as many requests as may be at once, when one more is sent, then
 
 TEST_CASE("given what cannot be an origin, when a transport is made, then BadInput") {
   TransportConfig config;
-  config.origin = GENERATE("", "127.0.0.1:6443", "ftp://a", "http://", "http://a/path", "http://a?q", "https://[::1]:6443",
-                           "http://user@a", "http://a b");
+  config.origin = GENERATE("", "127.0.0.1:6443", "ftp://a", "http://", "http://a/path", "http://a?q",
+                           "https://[::1]:6443", "http://user@a", "http://a b");
   const auto made = makeTransport(config, systemClock());
   REQUIRE_FALSE(made.ok());
   CHECK(made.error().code == ErrorCode::BadInput);

@@ -1,15 +1,15 @@
 // The server of /metrics and the probes, asked over raw sockets by clients good and bad.
-#include <catch2/catch.hpp>
+#include "http/server.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <catch2/catch.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "http/server.h"
 #include "peer.h"
 
 using namespace rollback;
@@ -87,13 +87,14 @@ TEST_CASE("given a server, when the head of a page is asked for, then the length
 
 TEST_CASE("given a server, when asked what it does not do, then it says so") {
   const auto server = start(echo);
-  const auto [text, status] = GENERATE(
-      std::pair("GET /other HTTP/1.1\r\nHost: x\r\n\r\n", 404), std::pair("GET /throws HTTP/1.1\r\nHost: x\r\n\r\n", 500),
-      std::pair("DELETE /echo HTTP/1.1\r\nHost: x\r\n\r\n", 405),
-      std::pair("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 413),
-      std::pair("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n", 400),
-      std::pair("GET http://elsewhere/echo HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-      std::pair("nonsense\r\n\r\n", 400), std::pair("\x16\x03\x01\x02 TLS\r\n\r\n", 400));
+  const auto [text, status] =
+      GENERATE(std::pair("GET /other HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+               std::pair("GET /throws HTTP/1.1\r\nHost: x\r\n\r\n", 500),
+               std::pair("DELETE /echo HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+               std::pair("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc", 413),
+               std::pair("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n", 400),
+               std::pair("GET http://elsewhere/echo HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+               std::pair("nonsense\r\n\r\n", 400), std::pair("\x16\x03\x01\x02 TLS\r\n\r\n", 400));
   INFO(text);
   const std::string answer = ask(*server, text);
   CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 " + std::to_string(status) + " "));

@@ -10,7 +10,8 @@ using namespace rollback::http::testing;
 
 namespace {
 
-// A server that answers everything with the name the client's certificate gave, and remembers the Host it was asked for.
+// A server that answers everything with the name the client's certificate gave, and remembers the Host it was asked
+// for.
 struct NamingPeer {
   std::string host;
   Peer peer;

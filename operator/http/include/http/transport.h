@@ -40,7 +40,8 @@ class CancelToken {
   CancelToken();
   void cancel() const;
   bool cancelled() const;
-  // Runs `then` once, at cancellation (at once if it has happened). Returns a registration that stops it when destroyed.
+  // Runs `then` once, at cancellation (at once if it has happened). Returns a registration that stops it when
+  // destroyed.
   std::shared_ptr<void> onCancel(std::function<void()> then) const;
 
  private:
