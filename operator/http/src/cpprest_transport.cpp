@@ -1,5 +1,4 @@
-// The one file that knows cpprestsdk (2.10); long, but one file because nothing of the library may be seen elsewhere.
-// What surprises in it:
+// The one file that knows cpprestsdk (2.10), hence its length. What surprises in it:
 // - It sends a request again by itself when a pooled connection ends before the answer, also a POST. Everything but
 //   GET and HEAD therefore goes out with a body that cannot be rewound, if need be an empty one; then it gives up.
 // - It takes pooled connections unchecked, so a request with a body fails on one that the server has closed. The hook
@@ -8,7 +7,9 @@
 //   caller, which waits in its own thread, and cancels. No task is ever waited for once the caller has decided.
 // - An exception that nobody looks at, or one out of a stream buffer, ends the process: every task has a continuation
 //   that catches, and the sink answers with failed tasks.
-// - The number of bytes in a chunk is the server's word, also a negative one.
+// - The number of bytes in a chunk is the server's word, also a negative one. A chunk is buffered whole before the sink
+//   sees it, so the limits on size hold with one chunk's delay.
+// - A body with Content-Length arrives in pieces of 64 KiB, however slowly the server sends them.
 #define _TURN_OFF_PLATFORM_STRING  // its macro U breaks Boost and fmt
 #include <cpprest/http_client.h>
 #include <cpprest/producerconsumerstream.h>

@@ -18,11 +18,11 @@ struct Streamed {
   std::vector<std::string> pieces;
 };
 
-Streamed streamFrom(const Peer& peer, Millis idle = Millis(15'000)) {
+Streamed streamFrom(const Peer& peer) {
   Streamed out;
   const auto transport = transportTo(peer.origin());
   out.result = transport->stream(
-      get("/watch"), ample(), idle, CancelToken{},
+      get("/watch"), ample(), Millis(15'000), CancelToken{},
       [&](const Response& head) {
         out.status = head.status;
         return true;
@@ -102,14 +102,15 @@ TEST_CASE("given a stream, when a piece arrives, then it is handed over before t
     with.waitForClient();
   });
   std::string seen;
-  const auto result = transportTo(peer.origin())
-                          ->stream(
-                              get("/watch"), ample(), Millis(15'000), CancelToken{}, [](const Response&) { return true; },
-                              [&](std::string_view bytes) {
-                                seen += bytes;
-                                first.set();
-                                return true;
-                              });
+  const auto result =
+      transportTo(peer.origin())
+          ->stream(
+              get("/watch"), ample(), Millis(15'000), CancelToken{}, [](const Response&) { return true; },
+              [&](std::string_view bytes) {
+                seen += bytes;
+                first.set();
+                return true;
+              });
   CHECK(result.ok());
   CHECK(seen == "one\ntwo\n");
 }
@@ -175,16 +176,27 @@ TEST_CASE("given a status nobody asked for, when sent for, then Protocol") {
 }
 
 TEST_CASE("given a stream that falls silent, when idle time passes, then Timeout") {
+  StepClock clock;
   Peer peer([](Conversation& with, int) {
     with.read();
     with.write(chunkedHead);
     with.chunk("one");
     with.waitForClient();  // returns only because the client gives up
   });
-  const Streamed got = streamFrom(peer, Millis(300));
-  CHECK(got.pieces == std::vector<std::string>{"one"});
-  REQUIRE_FALSE(got.result.ok());
-  CHECK(got.result.error().code == ErrorCode::Timeout);
+  int pieces = 0;
+  const auto result = transportTo(peer.origin(), clock)
+                          ->stream(
+                              get("/watch"), Deadline{}, Millis(60'000), CancelToken{},
+                              [](const Response&) { return true; },
+                              [&](std::string_view) {
+                                ++pieces;
+                                clock.stepAtEachReading(Millis(40'000));
+                                return true;
+                              });
+  CHECK(pieces == 1);
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.error().code == ErrorCode::Timeout);
+  CHECK_THAT(result.error().message, Catch::Contains("60000 ms"));
   peer.waitForClosed(1);
 }
 
@@ -240,7 +252,8 @@ TEST_CASE("given a receiver that has enough, when it says so, then the stream en
   peer.waitForClosed(1);
 }
 
-TEST_CASE("given a body limit, when the answer is one byte larger, then Protocol; when it is as large, then it is whole") {
+TEST_CASE(
+    "given a body limit, when the answer is one byte larger, then Protocol; when it is as large, then it is whole") {
   const bool chunked = GENERATE(true, false);
   const std::size_t size = GENERATE(std::size_t{1000}, std::size_t{1001});
   Peer peer([&](Conversation& with, int) {

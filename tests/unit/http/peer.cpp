@@ -146,8 +146,8 @@ std::string Peer::origin() const { return (tls_ ? "https" : "http") + ("://127.0
 
 void Peer::waitForClosed(int count) {
   std::unique_lock<std::mutex> lock(mutex_);
-  if (!changed_.wait_for(lock, std::chrono::seconds(20), [&] { return closed_ >= count; })) {
-    throw std::runtime_error("the peer still has connections open after 20 s");
+  if (!changed_.wait_for(lock, std::chrono::seconds(60), [&] { return closed_ >= count; })) {
+    throw std::runtime_error("the peer still has connections open after 60 s");
   }
 }
 
@@ -193,7 +193,7 @@ void Signal::set() {
 
 bool Signal::wait() {
   std::unique_lock<std::mutex> lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return set_; });
+  return changed_.wait_for(lock, std::chrono::seconds(60), [this] { return set_; });
 }
 
 }  // namespace rollback::http::testing

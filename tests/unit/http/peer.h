@@ -86,7 +86,7 @@ class Peer {
   std::thread accepting_;
 };
 
-// A thing that happened, to be waited for; at most 20 s, then the test fails.
+// A thing that happened, to be waited for; at most 60 s, then the test fails.
 class Signal {
  public:
   void set();

@@ -28,7 +28,7 @@ std::shared_ptr<Transport> transportTo(const std::string& origin, const Clock& c
   return transportTo(config, clock);
 }
 
-Deadline ample(const Clock& clock) { return Deadline::after(clock, Millis(20'000)); }
+Deadline ample(const Clock& clock) { return Deadline::after(clock, Millis(60'000)); }
 
 Request get(const std::string& target) { return Request{"GET", target, {}, ""}; }
 

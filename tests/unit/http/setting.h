@@ -10,22 +10,24 @@
 
 namespace rollback::http::testing {
 
-// Moves when told.
+// Moves when told: now, or by a step each time it is read from now on.
 class StepClock final : public Clock {
  public:
   WallTime wall() const override { return WallTime(Millis(at_)); }
-  MonoTime now() const override { return MonoTime(Millis(at_)); }
+  MonoTime now() const override { return MonoTime(Millis(at_ += step_)); }
   void advance(Millis time) { at_ += time.count(); }
+  void stepAtEachReading(Millis step) { step_ = step.count(); }
 
  private:
-  std::atomic<std::int64_t> at_{1'000'000};
+  mutable std::atomic<std::int64_t> at_{1'000'000};
+  std::atomic<std::int64_t> step_{0};
 };
 
 // makeTransport after initializeTransport, once for the process; throws what makeTransport refuses.
 std::shared_ptr<Transport> transportTo(const TransportConfig& config, const Clock& clock = systemClock());
 std::shared_ptr<Transport> transportTo(const std::string& origin, const Clock& clock = systemClock());
 
-// 20 s: long enough to never pass in a test that works.
+// 60 s: long enough to never pass in a test that works.
 Deadline ample(const Clock& clock = systemClock());
 
 Request get(const std::string& target);
