@@ -10,7 +10,7 @@ export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test crash demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ build: deps ## compile operator, mover and tests (PRESET=release|dev|asan|tsan|c
 
 test: deps ## build, then run every tier this machine can run; says which were skipped and why
 	@PRESET=$(PRESET) tests/run.sh
+
+crash: deps ## the mover killed, and its server, at every single statement
+	@FRB_QUICK= TIERS=mover PRESET=$(PRESET) tests/run.sh
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

@@ -1,5 +1,6 @@
-"""Every crash point: before and after each statement and program of a verb the mover is killed, or the server is crashed and started
-again under it, the answer is lost, or the mover is asked to end; then whoever comes next finishes. Whatever was hit, the end is the same.
+"""Every crash point of a verb: before each of its statements and programs, and after the last, the mover is killed, or the server is
+crashed and started again under it; where a statement changes something its answer is lost as well; a swap is also asked to end. Then
+whoever comes next finishes. Whatever was hit, the end is the same. ("After" one statement is "before" the next: nothing is between them.)
 
     crash_test.py [stage] [switch] [switchback] [discard] [cleanup]      FRB_QUICK=1: every fourth point
 """
@@ -37,13 +38,20 @@ class Crash:
         return {"FRB_FAILPOINT": f"{self.number}:{self.position}:{'kill' if self.victim == 'mover' else 'stop'}"}
 
 
-def crashes(count, terminate=False):
+def changes(line):
+    """Statements that only look are marked by a comment; what ends a client, or is a program of its own, is none of them."""
+    what = line.split(" ", 1)[1]
+    return not what.startswith("/*") or "terminate" in what
+
+
+def crashes(places, terminate=False):
     """`terminate`: the mover is asked to end, too."""
     out = []
-    for number in range(1, count + 1):
+    for number, line in enumerate(places, 1):
+        out += [Crash(number, "before", "mover"), Crash(number, "before", "server")]
+        out += [Crash(number, "lost", "answer")] if changes(line) and not line.split(" ", 1)[1].startswith("pg_") else []
         out += [Crash(number, "before", "peace")] if terminate else []
-        out += [Crash(number, "before", "mover"), Crash(number, "after", "mover"), Crash(number, "before", "server"), Crash(number, "after", "server"),
-                Crash(number, "lost", "answer")]
+    out += [Crash(len(places), "after", "mover"), Crash(len(places), "after", "server")]
     return out[::4] if harness.QUICK else out
 
 
@@ -79,15 +87,15 @@ class CrashWorld:
                 self.server.start()
         return run.finish()
 
-    def count(self, task, go=None):
-        """How many places a clean run passes."""
+    def places(self, task, go=None):
+        """The places a clean run passes."""
         log = pathlib.Path(tempfile.mkstemp(prefix="frb-log-")[1])
         run = self.mover.start(task, environment={"FRB_FAILPOINT_LOG": str(log)}, go=go)
         outcome = run.finish()
         check(outcome.ok, f"a clean {task['verb']} ended with {outcome}")
         lines = log.read_text().splitlines()
         log.unlink()
-        return len(lines), outcome
+        return lines, outcome
 
     # ---- what must hold ----
     def orders(self, name):
@@ -139,9 +147,9 @@ class CrashWorld:
         raise Failure(f"{story}: does not end, last {outcome}")
 
     def test_stage(self):
-        count, outcome = self.count(self.stage_task(1))
+        places, _ = self.places(self.stage_task(1))
         self.patiently(lambda: self.discard_task(1), "clean")
-        for crash in crashes(count):
+        for crash in crashes(places):
             story = f"stage hit by {crash}"
             outcome = self.hit(self.stage_task(1), crash)
             self.intact(story)
@@ -164,7 +172,7 @@ class CrashWorld:
             self.patiently(lambda: self.discard_task(attempt), story)
             left = [n for n in self.server.databases() if n.startswith("shop_")]
             check(not left, f"{story}: discard left {left}")
-        return count
+        return places
 
     # ---- switch and switchback ----
     def staged(self):
@@ -189,9 +197,9 @@ class CrashWorld:
 
     def test_switch(self):
         self.staged()
-        count, _ = self.count(self.swap_task("switch"), go="tok-switch")
+        places, _ = self.places(self.swap_task("switch"), go="tok-switch")
         self.ended("clean", self.stage_oid, STAGED)
-        for crash in crashes(count, terminate=True):
+        for crash in crashes(places, terminate=True):
             for then in ("switch", "switchback"):
                 story = f"switch hit by {crash}, then {then}"
                 self.reset(switched=False)
@@ -214,14 +222,14 @@ class CrashWorld:
                         check(replay["outcome"] == "Refused" and replay["code"] == "AlreadyReverted", f"{story}: replayed: {replay}")
                         check(self.server.databases() == databases, f"{story}: the replay changed something: {self.server.databases()}")
         self.forget_staged()
-        return count
+        return places
 
     def test_switchback(self):
         self.staged()
         self.reset(switched=True)
-        count, _ = self.count(self.swap_task("switchback"))
+        places, _ = self.places(self.swap_task("switchback"))
         self.ended("clean", self.original, ORIGINAL)
-        for crash in crashes(count):
+        for crash in crashes(places):
             story = f"switchback hit by {crash}"
             self.reset(switched=True)
             self.hit(self.swap_task("switchback"), crash)
@@ -232,7 +240,7 @@ class CrashWorld:
             check(outcome.result == {"liveOid": self.original, "revertedOid": self.stage_oid}, f"{story}: {outcome.result}")
             check(self.orders(self.names["reverted"]) == STAGED, f"{story}: the reverted copy lost rows")
         self.forget_staged()
-        return count
+        return places
 
     def forget_staged(self):
         self.reset(switched=False)
@@ -250,8 +258,8 @@ class CrashWorld:
                 self.copy(self.mover.names(attempt)["stage"])
             self.copy(self.mover.names(1, "99999999")["stage"])   # another rollback's
         prepare()
-        count, _ = self.count(self.discard_task(2))
-        for crash in crashes(count):
+        places, _ = self.places(self.discard_task(2))
+        for crash in crashes(places):
             story = f"discard hit by {crash}"
             prepare()
             self.hit(self.discard_task(2), crash)
@@ -261,13 +269,13 @@ class CrashWorld:
             check(left == sorted([self.mover.names(3)["stage"], self.mover.names(1, "99999999")["stage"]]), f"{story}: left {left}")
         for name in left:
             self.server.drop(name)
-        return count
+        return places
 
     def test_cleanup(self):
         def prepare():
             return [{"name": name, "oid": self.copy(name)} for name in (self.names["prev"], self.names["reverted"])]
-        count, _ = self.count(self.mover.task("cleanup", drop=prepare()))
-        for crash in crashes(count):
+        places, _ = self.places(self.mover.task("cleanup", drop=prepare()))
+        for crash in crashes(places):
             story = f"cleanup hit by {crash}"
             drop = prepare()
             self.hit(self.mover.task("cleanup", drop=drop), crash)
@@ -275,7 +283,7 @@ class CrashWorld:
             self.ended(story, self.original, ORIGINAL)
             left = [n for n in self.server.databases() if n.startswith("shop_")]
             check(not left, f"{story}: left {left}")
-        return count
+        return places
 
 
 def main():
@@ -288,8 +296,8 @@ def main():
         began = time.monotonic()
         world = CrashWorld()
         try:
-            count = getattr(world, "test_" + verb)()
-            print(f"{verb}: {len(crashes(count, verb == 'switch'))} crashes at {count} places, {time.monotonic() - began:.0f} s", flush=True)
+            places = getattr(world, "test_" + verb)()
+            print(f"{verb}: {len(crashes(places, verb == 'switch'))} crashes at {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
         except Failure as failure:
             bad += 1
             print(f"{verb}: {failure}", flush=True)

@@ -15,7 +15,8 @@ std::string variable(const char* name) {
 
 class FailingSession final : public Session {
  public:
-  FailingSession(std::unique_ptr<Session> real, Failpoints& failpoints) : real_(std::move(real)), failpoints_(failpoints) {}
+  FailingSession(std::unique_ptr<Session> real, Failpoints& failpoints)
+      : real_(std::move(real)), failpoints_(failpoints) {}
   Result<Rows> query(const std::string& statement, Deadline deadline) override {
     if (!real_) return Error{ErrorCode::ConnectionLost, "the session is over"};
     failpoints_.before(statement);
@@ -47,7 +48,8 @@ void Failpoints::act() const { raise(action_ == "stop" ? SIGSTOP : SIGKILL); }
 
 void Failpoints::before(const std::string& what) {
   ++passed_;
-  if (!log_.empty()) std::ofstream(log_, std::ios::app) << passed_ << " " << what.substr(0, what.find('\n')).substr(0, 100) << "\n";
+  if (!log_.empty())
+    std::ofstream(log_, std::ios::app) << passed_ << " " << what.substr(0, what.find('\n')).substr(0, 100) << "\n";
   if (passed_ == wanted_ && position_ == "before") act();
 }
 
@@ -57,13 +59,15 @@ bool Failpoints::after() {
   return position_ == "lost";
 }
 
-Result<std::unique_ptr<Session>> FailingDatabase::open(const std::string& database, Login login, SessionOptions options, Deadline deadline) {
+Result<std::unique_ptr<Session>> FailingDatabase::open(const std::string& database, Login login, SessionOptions options,
+                                                       Deadline deadline) {
   auto session = real_.open(database, login, options, deadline);
   if (!session) return session;
   return std::unique_ptr<Session>(std::make_unique<FailingSession>(std::move(*session), failpoints_));
 }
 
-Result<ProgramExit> FailingProcess::run(const Command& command, const std::function<bool(std::string_view)>& sink, Deadline deadline) {
+Result<ProgramExit> FailingProcess::run(const Command& command, const std::function<bool(std::string_view)>& sink,
+                                        Deadline deadline) {
   failpoints_.before(command.argv[0] + " " + command.argv[1]);
   auto exit = real_.run(command, sink, deadline);
   failpoints_.after();

@@ -37,7 +37,7 @@ class Run:
             env.update(FRB_ADMIN_USER="postgres", FRB_ADMIN_PASSWORD=PASSWORD)
         env.update(environment or {})
         self.output = open(self.folder / "out", "w+")
-        self.process = subprocess.Popen([str(mover), task.get("verb", "run")], stdout=self.output, stderr=subprocess.STDOUT, env=env)
+        self.process = subprocess.Popen([str(mover), str(task.get("verb", "run"))], stdout=self.output, stderr=subprocess.STDOUT, env=env)
 
     def go(self, token):
         part = self.folder / "go.part"

@@ -85,7 +85,7 @@ class Server:
 
     def environment(self, database="postgres", user="postgres", password=PASSWORD):
         return {"PATH": f"{BIN}:/usr/bin:/bin", "PGHOST": "127.0.0.1", "PGPORT": str(self.port), "PGUSER": user, "PGPASSWORD": password,
-                "PGDATABASE": database, "LC_ALL": "C", "PGCONNECT_TIMEOUT": "10"}
+                "PGDATABASE": database, "LC_ALL": "C", "PGCONNECT_TIMEOUT": "60"}
 
     def sql(self, statement, database="postgres", user="postgres", password=PASSWORD):
         """Rows as lists of strings; statements in one string run one by one."""

@@ -182,10 +182,11 @@ class Traps(harness.Case):
             while not over.is_set():
                 subprocess.run([BIN / "psql", "-X", "-c", "set lock_timeout = '50ms'; truncate orders; insert into orders (item) select 'z' from generate_series(1, 500)"],
                                env=self.server.environment("shop", APP, APP_PASSWORD), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                over.wait(0.3)              # a waiting TRUNCATE makes pg_dump's workers give up: a refusal, and not what is looked for
         thread = threading.Thread(target=truncate)
         thread.start()
         try:
-            outcomes = [self.world.backup() for _ in range(3)]
+            outcomes = [self.world.backup() for _ in range(6)]
         finally:
             over.set()
             thread.join()

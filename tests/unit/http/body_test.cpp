@@ -184,15 +184,15 @@ TEST_CASE("given a stream that falls silent, when idle time passes, then Timeout
     with.waitForClient();  // returns only because the client gives up
   });
   int pieces = 0;
-  const auto result = transportTo(peer.origin(), clock)
-                          ->stream(
-                              get("/watch"), Deadline{}, Millis(60'000), CancelToken{},
-                              [](const Response&) { return true; },
-                              [&](std::string_view) {
-                                ++pieces;
-                                clock.stepAtEachReading(Millis(40'000));
-                                return true;
-                              });
+  const auto result =
+      transportTo(peer.origin(), clock)
+          ->stream(
+              get("/watch"), Deadline{}, Millis(60'000), CancelToken{}, [](const Response&) { return true; },
+              [&](std::string_view) {
+                ++pieces;
+                clock.stepAtEachReading(Millis(40'000));
+                return true;
+              });
   CHECK(pieces == 1);
   REQUIRE_FALSE(result.ok());
   CHECK(result.error().code == ErrorCode::Timeout);

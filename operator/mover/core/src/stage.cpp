@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "drop.h"
 #include "mover/archive.h"
 #include "mover/backup_folder.h"
 #include "mover/content.h"
@@ -101,9 +102,22 @@ class Stage {
                          std::to_string(task_.expect.liveOid) + ")");
     liveOid_ = task_.expect.liveOid;
     if (seen->databases.count(name())) return exists();
+    if (auto ok = dropEarlierAttempts(*seen); !ok) return ok;
     if (auto ok = requireTools(); !ok) return ok;
     if (auto ok = requireRoles(); !ok) return ok;
     return requireSpace();
+  }
+
+  // A shadow that an attempt before this one left unfinished is of no use to anybody, and takes the space this one
+  // needs. No pod of that attempt lives any more: the next one is made only then.
+  Result<void> dropEarlierAttempts(const Situation& seen) {
+    const int mine = stageAttempt(name(), task_.postgres.database, task_.id);
+    for (const auto& [other, database] : seen.databases) {
+      const int attempt = stageAttempt(other, task_.postgres.database, task_.id);
+      if (attempt == 0 || attempt >= mine) continue;
+      if (auto dropped = dropDatabase(swap_, task_, other, database.oid); !dropped) return dropped.error();
+    }
+    return {};
   }
 
   Error exists() const {

@@ -121,4 +121,10 @@ Result<Task> decodeTask(const std::string& text) {
   return task;
 }
 
+std::string tokenOf(const std::string& text) {
+  const json document = json::parse(text, nullptr, false);
+  if (!document.is_object() || !document.contains("token") || !document["token"].is_string()) return {};
+  return document["token"].get<std::string>();
+}
+
 }  // namespace rollback::mover

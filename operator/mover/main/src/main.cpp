@@ -74,7 +74,8 @@ int run() {
   const Places places = placesFromEnvironment();
   const Credentials credentials = credentialsFromEnvironment();
   std::vector<std::string> secrets = {credentials.appPassword, credentials.adminPassword};
-  auto task = decodeTask(readTask(places.taskFolder));
+  const std::string text = readTask(places.taskFolder);
+  auto task = decodeTask(text);
   Outcome outcome;
   if (!task)
     outcome = refused(task.error());
@@ -83,7 +84,7 @@ int run() {
     outcome = perform(*task, places, credentials);
   }
   if (outcome.kind != Outcome::Kind::Succeeded) std::cerr << toString(outcome.kind) << " " << outcome.code << "\n";
-  if (publish(report(outcome, task ? task->token : "", secrets), places.terminationLog)) return 0;
+  if (publish(report(outcome, tokenOf(text), secrets), places.terminationLog)) return 0;
   std::cerr << "rollback-mover: the outcome could not be written to " << places.terminationLog << "\n";
   return 1;
 }

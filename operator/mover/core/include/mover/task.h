@@ -75,5 +75,8 @@ struct Task {
 // BadInput (reason BadTask): not JSON, another version, a field of another type, a name that cannot be a database's.
 // Unknown fields are ignored.
 Result<Task> decodeTask(const std::string& json);
+// The token even of a task that cannot be meant, so that its refusal is known to be an answer to it; empty if there is
+// none.
+std::string tokenOf(const std::string& json);
 
 }  // namespace rollback::mover
