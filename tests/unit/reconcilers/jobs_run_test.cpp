@@ -19,9 +19,9 @@ struct Bench {
     input.orphans = &orphans;
     input.maxAttempts = 2;
     input.name = [](int attempt) { return "job-" + std::to_string(attempt); };
-    input.spec = [](const api::StepRecord& record) {
+    input.spec = [](const api::StepRecord& line) {
       reconcilers::JobSpec spec;
-      spec.name = record.jobName;
+      spec.name = line.jobName;
       spec.owner.namespace_ = "demo";
       spec.owner.uid = "u";
       spec.image = "postgres:15";

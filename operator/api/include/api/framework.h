@@ -85,7 +85,8 @@ struct StoreSchema {
   SchemaLevel schema;
 };
 
-// What a version was like while it was healthy. `lastKnownGood` is read from here.
+// What a version was like while it was healthy. `lastKnownGood` is read from the history of these. What runs now is one
+// too, from the moment it is rolled out: without healthySince it never was healthy, and is not remembered.
 struct RunningVersion {
   std::string version;
   std::vector<std::pair<std::string, std::string>> images;  // component → image (repo:tag or repo@sha256)
