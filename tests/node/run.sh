@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The node tier: the operator as its manifests install it, a real kubelet, a real PostgreSQL. Skipped (77) without root.
-#   run.sh [TestCase.test ...]    KEEP=1 leaves the cluster for a look around
+#   run.sh [WORD ...]    only tests whose file.Class.test contains a word; --list names them; KEEP=1 leaves the cluster for a look around
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
@@ -8,4 +8,4 @@ cd "$root"
 tests/cluster/binaries/build.sh node >/dev/null
 mkdir -p build
 tests/images.sh operator mover postgres demo-app >build/node-images.log 2>&1 || { tail -20 build/node-images.log; echo "node: building the images failed; the log is build/node-images.log"; exit 1; }
-PYTHONPATH=tests exec python3 -B tests/node/test_rollback.py "$@"
+PYTHONPATH=tests exec python3 -B tests/node/runner.py "$@"

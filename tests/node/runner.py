@@ -1,0 +1,84 @@
+"""Runs the test_*.py beside this file on one cluster.
+
+    runner.py [--list] [WORD...]        only tests whose file.Class.test contains a word
+    WORKERS=2                           how many test cases run beside each other
+    KEEP=1                              leaves the cluster standing
+"""
+import collections
+import concurrent.futures
+import os
+import pathlib
+import sys
+import threading
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from lab.lab import IMAGES, ROOT           # noqa: E402
+from node.shop import LAB                  # noqa: E402
+
+ARCHIVES = [IMAGES / f"{n}.tar" for n in ("rollback-operator", "rollback-mover", "postgres", "demo-app-1.0.0", "demo-app-1.0.1", "demo-app-2.0.0")]
+PRINTING = threading.Lock()
+
+
+def cluster_up():
+    LAB.down()
+    LAB.up(*ARCHIVES)
+    LAB.install_operator()
+    # Less patience with a target that does not become healthy than a user would have.
+    LAB.apply_text((ROOT / "manifests/samples/demo/class.yaml").read_text().replace("timeoutSeconds: 120", "timeoutSeconds: 40"))
+
+
+def flat(suite):
+    for test in suite:
+        yield from flat(test) if isinstance(test, unittest.TestSuite) else (test,)
+
+
+def name_of(test):
+    return test.id().removeprefix("node.")
+
+
+def run(test):
+    """Runs one case by itself and tells how it went when it went; the result."""
+    result = unittest.TestResult()
+    began = time.monotonic()
+    test(result)
+    bad = [text for _, text in result.failures + result.errors] + [f"unexpected success of {t.id()}" for t in result.unexpectedSuccesses]
+    with PRINTING:
+        print(f"{'FAILED' if bad else 'skipped' if result.skipped else 'ok':<8} {name_of(test)}  [{time.monotonic() - began:.0f} s]", flush=True)
+        for text in bad:
+            print("    " + text.rstrip().replace("\n", "\n    "), flush=True)
+        for _, why in result.skipped:
+            print(f"    {why}", flush=True)
+    return result
+
+
+def main(words):
+    found = list(flat(unittest.defaultTestLoader.discover(str(HERE), "test_*.py", str(HERE.parent))))
+    broken = [t for t in found if isinstance(t, unittest.loader._FailedTest)]
+    tests = broken + [t for t in found if t not in broken and (not words or any(w in name_of(t) for w in words if w != "--list"))]
+    if "--list" in words or not tests:
+        print("\n".join(sorted(name_of(t) for t in tests or found)))
+        return 0 if tests else 2
+    alone = [t for t in tests if getattr(t, "alone", False)]
+    beside = collections.deque(t for t in tests if t not in alone)
+    began = time.monotonic()
+    if not broken:
+        cluster_up()
+    print(f"cluster and operator: {time.monotonic() - began:.0f} s", flush=True)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("WORKERS", "2"))) as pool:
+            results = list(pool.map(run, beside))
+        results += [run(test) for test in alone]
+    finally:
+        if not os.environ.get("KEEP"):
+            LAB.down(ROOT / "build/node-logs")
+    bad = sum(1 for r in results if not r.wasSuccessful())
+    skipped = sum(1 for r in results if r.skipped)
+    print(f"node: {len(results) - bad - skipped} passed, {bad} failed, {skipped} skipped in {time.monotonic() - began:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""What every node test stands on: LAB, the one cluster they share, and ShopTest, whose tests each get a namespace with a shop of its own.
+
+A test file needs no more than
+
+    from node.shop import LAB, ShopTest
+
+    class WishTest(ShopTest):
+        def test_a_wish_comes_true(self):
+            shop = self.shop()                       # 1.0.0 on its PostgreSQL, opted in, with a repository and a Framework
+            shop.upgraded()                          # backed up, and on 2.0.0
+            shop.rollback(reason="FailedUpgrade")    # any field of the spec
+            self.tidy(shop, kept=[self.ended(shop, "Succeeded")["previous"][0]["name"]])
+
+Test cases run beside each other, in no order. One that disturbs what all share (the operator, its rights, the API server, the class) says
+`alone = True` in its class and then runs by itself, after the others.
+"""
+import json
+import re
+import unittest
+
+import yaml
+
+from lab.lab import ROOT, Lab, LabError, fetch
+
+LAB = Lab("node-test")
+API = "rollback.pa-ecosystem.io/v1alpha1"
+MANIFESTS = ROOT / "tests/cluster/demo-app/manifests"
+
+
+class Shop:
+    """A shop in a namespace of its own. `edit` is called with every object before it is applied and may change it."""
+
+    def __init__(self, namespace, opted_in=True, edit=lambda _: None):
+        self.namespace = namespace
+        documents = list(yaml.safe_load_all(LAB.kubectl("kustomize", MANIFESTS)))
+        for name in ("repository", "framework") + (("opt-in",) if opted_in else ()):
+            documents += yaml.safe_load_all((ROOT / f"manifests/samples/demo/{name}.yaml").read_text())
+        text = re.sub(r"namespace: demo\b", f"namespace: {namespace}", yaml.safe_dump_all(documents))
+        documents = list(yaml.safe_load_all(text))
+        for document in documents:
+            if document["kind"] == "Namespace":
+                document["metadata"]["name"] = namespace
+            edit(document)
+        LAB.apply_text(yaml.safe_dump_all(documents))
+        for workload in ("statefulset/db", "deployment/shop"):
+            LAB.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=240s")
+        self.url = LAB.service_url(namespace)
+
+    # --- what a user does
+
+    def apply(self, kind, name, spec):
+        LAB.apply_text(json.dumps({"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}))
+
+    def backup(self, name="before"):
+        """Takes a backup of what runs now; raises unless it is completed."""
+        self.apply("FrameworkBackup", name, {"frameworkRef": {"name": "shop"}, "reason": "PreUpgrade"})
+        backup = LAB.backup_done(name, self.namespace)
+        if backup["status"]["phase"] != "Completed":
+            raise LabError(backup["status"].get("message", "") + LAB.story(self.namespace))
+        return backup
+
+    def rollback(self, name="back", **spec):
+        self.apply("FrameworkRollback", name, {"frameworkRef": {"name": "shop"}, "to": {"version": "1.0.0"}, **spec})
+
+    def runs(self, version):
+        """Upgrades (or goes back by hand) and waits until the Framework has seen it."""
+        LAB.set_image(version, self.namespace)
+        LAB.framework_runs(version, self.namespace)
+
+    def upgraded(self):
+        """1.0.0 backed up, 2.0.0 running on a migrated database."""
+        LAB.framework_runs("1.0.0", self.namespace)
+        self.backup()
+        self.runs("2.0.0")
+
+    # --- what is
+
+    def status(self, name="back"):
+        return (LAB.rollback(name, self.namespace) or {}).get("status", {})
+
+    def step(self, step, name="back"):
+        """The journal's line of a step, {} before it began."""
+        return next((s for s in self.status(name).get("steps", []) if s["name"] == step), {})
+
+    def reaches(self, step, name="back", timeout=240):
+        """Waits until a step is being worked on, or is over."""
+        LAB.wait_for(f"step {step} of {self.namespace}/{name}", lambda: self.step(step, name), timeout, 0.1)
+
+    def image(self):
+        return LAB.get("deployment", "shop", "-n", self.namespace)["spec"]["template"]["spec"]["containers"][0]["image"]
+
+    def databases(self):
+        """name → may be connected to"""
+        rows = LAB.sql("select datname, datallowconn from pg_database where not datistemplate and datname <> 'postgres'", "postgres", self.namespace)
+        return {name: allowed == "t" for name, allowed in (row.split("|") for row in rows.splitlines())}
+
+    def sql(self, statement, database="shop"):
+        return LAB.sql(statement, database, self.namespace)
+
+    def orders(self, database="shop"):
+        """The ids of a database's orders. A kept copy is opened to be read, and closed again."""
+        closed = not self.databases()[database]
+        if closed:
+            self.sql(f'alter database "{database}" allow_connections true', "postgres")
+        try:
+            return {int(i) for i in self.sql("select id from orders", database).split()}
+        finally:
+            if closed:
+                self.sql(f'alter database "{database}" allow_connections false', "postgres")
+
+    def version(self):
+        return json.loads(fetch(self.url + "/version")[1]).get("version")
+
+    def serves(self):
+        return fetch(self.url + "/healthz")[0] == 200
+
+    def jobs(self, *selector):
+        return LAB.items("jobs", "-n", self.namespace, *selector)
+
+    def jobs_unfinished(self):
+        return [j["metadata"]["name"] for j in self.jobs()
+                if not any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in j["status"].get("conditions", []))]
+
+    def lock(self):
+        return LAB.get("framework", "shop", "-n", self.namespace)["status"].get("activeRollback")
+
+    def close(self):
+        LAB.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
+
+
+class ShopTest(unittest.TestCase):
+    """`alone`: the test disturbs what others share. `seconds`: how long a rollback may take to end."""
+    maxDiff = None
+    alone = False
+    seconds = 300
+
+    def shop(self, suffix="", **options):
+        """A shop in a namespace named after the test."""
+        name = self.id().rsplit(".", 1)[1].removeprefix("test_").replace("_", "-")
+        shop = Shop(name[:48 - len(suffix)].strip("-") + suffix, **options)
+        self.addCleanup(shop.close)
+        return shop
+
+    def ended(self, shop, phase, name="back"):
+        """Waits for the end of a rollback, which must be in that phase; its status."""
+        status = LAB.ended(name, shop.namespace, self.seconds)["status"]
+        self.assertEqual(status["phase"], phase, status.get("message", "") + "\n" + LAB.story(shop.namespace))
+        return status
+
+    def tidy(self, shop, kept):
+        """No lock, no unfinished Job, live open, the kept copies closed and no other database left, the application serving."""
+        self.assertIsNone(shop.lock())
+        LAB.wait_for("Jobs to end", lambda: not shop.jobs_unfinished(), 30)
+        self.assertEqual(shop.databases(), {"shop": True, **{name: False for name in kept}})
+        LAB.wait_for("the application to serve", shop.serves, 10)
