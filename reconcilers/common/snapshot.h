@@ -51,8 +51,9 @@ struct NamespaceSnapshot {
 struct RollbackSnapshot {
   NamespaceSnapshot ns;
   api::FrameworkRollback rollback;
-  std::vector<api::FrameworkBackup> backups;  // of the framework
-  std::optional<kube::ConfigMap> ledger;      // named ledgerName(rollback)
+  std::vector<api::FrameworkBackup> backups;         // of the framework
+  std::optional<kube::ConfigMap> ledger;             // named ledgerName(rollback)
+  std::optional<api::FrameworkRollback> undoTarget;  // the one spec.to.undo names; absent: there is none
   std::vector<std::pair<std::string, std::string>>
       frameworkSharers;  // framework, store: others on one of our databases
 };
@@ -66,8 +67,10 @@ struct FrameworkSnapshot {
   NamespaceSnapshot ns;
   api::Framework object;
   // The rollback that holds the lock: present, or known by a live read to be gone (or another of the same name).
-  enum class Holder { None, Present, Gone } holder = Holder::None;
-  Holder backupHolder = Holder::None;  // the same of status.activeBackup
+  enum class Holder { None, Present, Ended, Gone } holder = Holder::None;  // Ended: it is there, and does nothing more
+  Holder backupHolder = Holder::None;  // the same of status.activeBackup, Present or Gone
+  std::vector<JobView> lostJobs;       // of a rollback that is gone and holds the lock
+  std::vector<kube::Pod> lostOrphans;
 };
 
 struct RepositorySnapshot {

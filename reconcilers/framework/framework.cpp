@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/duration.h"
 #include "api/resources.h"
 #include "common/conditions.h"
 #include "common/finalizer.h"
@@ -45,11 +46,24 @@ Decision written(FrameworkPass& pass, const FrameworkAnswer& answer) {
 Decision unlocked(FrameworkPass& pass) {
   auto& status = pass.draft.status;
   const std::string name = status.activeRollback->name, uid = status.activeRollback->uid;
+  // Whatever it leaves in the server is still to be dropped one day. Which names there are nobody has looked; Cleanup
+  // takes each by name and OID, and one that is missing for gone.
+  const auto keep = api::parseDuration(status.activeRollback->keepPreviousFor);
+  const std::string until = formatTime(pass.in.ns.now + (keep ? *keep : std::chrono::hours(24)));
+  for (const auto& store : status.activeRollback->stores) {
+    if (store.stageOid == 0) continue;
+    const auto add = [&](const char* kind, const std::string& database, std::uint32_t oid) {
+      const bool known = std::any_of(status.kept.begin(), status.kept.end(), [&](const api::KeptCopy& copy) {
+        return copy.name == database && copy.oid == oid;
+      });
+      if (!known) status.kept.push_back({store.store, database, oid, kind, uid, name, until, "", ""});
+    };
+    add("prev", store.prevName, store.liveOid);
+    add("reverted", store.revertedName, store.stageOid);
+    add("reverted", store.stageName, store.stageOid);
+  }
   status.activeRollback.reset();
-  auto& steps = status.steps;
-  steps.erase(
-      std::remove_if(steps.begin(), steps.end(), [](const auto& record) { return record.name == "ReturnToService"; }),
-      steps.end());
+  forgetLost(pass);
   FrameworkAnswer answer;
   answer.again = true;
   answer.events.push_back(
@@ -66,6 +80,12 @@ Decision backupLost(FrameworkPass& pass) {
        "backup " + pass.draft.status.activeBackup->name + ", which held the framework, is gone; it is free again"});
   pass.draft.status.activeBackup.reset();
   return written(pass, answer);
+}
+
+std::string heldMessage(const FrameworkPass& pass) {
+  const auto& lock = *pass.draft.status.activeRollback;
+  return "rollback " + lock.name + " ended and keeps the lock, with both copies of the data; its status.message says " +
+         "what state things are in and how to go on. To give up the lock: " + unlockCommand(pass);
 }
 
 // A rollback has begun: no Job of ours may have a session on a database it is going to rename.
@@ -88,7 +108,9 @@ Verdict judge(const FrameworkPass& pass, const std::optional<Unhealthy>& ill, co
   const auto& ns = pass.in.ns;
   const auto& status = pass.draft.status;
   if (status.activeRollback && pass.in.holder == FrameworkSnapshot::Holder::Gone)
-    return {"RollbackGone", answer.busy, true, false};
+    return {"RollbackGone", answer.busy, answer.stuck, !answer.stuck};
+  if (status.activeRollback && pass.in.holder == FrameworkSnapshot::Holder::Ended)
+    return {"RollbackHeld", heldMessage(pass), true, false};
   if (status.activeRollback)
     return {"RollbackActive", "rollback " + status.activeRollback->name + " is at work", false, true};
   if (!ns.frameworkClass)
@@ -173,7 +195,10 @@ Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& s
 
   FrameworkPass pass(snapshot, settings);
   const auto unlock = meta.annotations.find(api::kAnnotationUnlock);
-  if (locked && unlock != meta.annotations.end() && unlock->second == status.activeRollback->uid) return unlocked(pass);
+  // A rollback that is at work is aborted, not robbed of its lock: it alone knows how to return to service.
+  if (locked && snapshot.holder != FrameworkSnapshot::Holder::Present && unlock != meta.annotations.end() &&
+      unlock->second == status.activeRollback->uid)
+    return unlocked(pass);
   if (locked && !held) return act({addFinalizer(api::kFrameworks, meta, api::kFrameworkFinalizer)});
   if (status.activeBackup && snapshot.backupHolder == FrameworkSnapshot::Holder::Gone) return backupLost(pass);
 
@@ -182,8 +207,9 @@ Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& s
   FrameworkAnswer answer;
   if (locked) {
     pass.draft.status.healthy = !ill;
-    if (snapshot.holder == FrameworkSnapshot::Holder::Gone) answer = lostLock(pass);
-    if (snapshot.ns.optIn.allowed)
+    if (snapshot.holder == FrameworkSnapshot::Holder::Gone)
+      answer = lostLock(pass);
+    else if (snapshot.ns.optIn.allowed)
       if (auto deletes = stopOwnJobs(pass); !deletes.empty()) return act(std::move(deletes));
   } else {
     if (snapshot.ns.frameworkClass) observeRunning(pass, !ill);

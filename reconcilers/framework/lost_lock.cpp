@@ -1,99 +1,178 @@
-// A lock whose rollback is gone (its finalizer was taken off by hand, or etcd was restored). Nobody knows any more what
-// the rollback had done to the data, so the lock stays until a person gives it up. One case is sure: while every
-// workload still has the image it had before, no data was switched, for the image is set first; then what was stopped
-// is started again.
+// A lock whose rollback is gone (its finalizer was taken off by hand, or it is missing after etcd was restored). What
+// its journal said is lost; what is needed to go back is in the lock: images, replicas, and the databases by their
+// OIDs. So it is taken back with the engine's own backward steps, journaled here in Framework.status.steps. They ask
+// the server which database is live: the one from before the rollback means not switched, the other one means switch
+// back, anything else is held, with the lock and every copy, until it is put right or the lock is given up by hand.
+#include <algorithm>
+#include <array>
+
 #include "api/resources.h"
 #include "common/journal.h"
 #include "framework/pass.h"
-#include "rollback/workload_requests.h"
+#include "rollback/steps.h"
 
 namespace rollback::reconcilers {
 namespace {
 
-constexpr std::chrono::seconds kStart{300};  // for one component, before the next is started all the same
-constexpr const char* kStep = "ReturnToService";
+using Kind = StepResult::Kind;
 
-const ComponentView* viewOf(const FrameworkPass& pass, const std::string& component) {
-  for (const auto& view : pass.components)
-    if (view.component->name == component) return &view;
+struct Step {
+  const char* name;
+  StepResult (*decide)(StepContext&);
+};
+
+constexpr std::array kSteps{Step{"StopJobs", stopJobsStep}, Step{"RevertQuiesce", revertQuiesceStep},
+                            Step{"SwitchBack", switchBackStep}, Step{"RevertResume", revertResumeStep},
+                            Step{"Discard", discardStep}};
+constexpr std::array kLines{"StopJobs", "RevertQuiesce", "SwitchBack", "RestoreImage", "RevertResume", "Discard"};
+constexpr Millis kPause{5 * 60 * 1000};  // before a step that failed is tried again
+
+// The rollback as its lock remembers it, with our journal: what the engine's steps work on.
+RollbackSnapshot remembered(const FrameworkPass& pass) {
+  const auto& lock = *pass.in.object.status.activeRollback;
+  RollbackSnapshot out;
+  out.ns = pass.in.ns;
+  out.ns.framework = pass.in.object;
+  out.ns.jobs.insert(out.ns.jobs.end(), pass.in.lostJobs.begin(), pass.in.lostJobs.end());
+  out.ns.orphans.insert(out.ns.orphans.end(), pass.in.lostOrphans.begin(), pass.in.lostOrphans.end());
+  auto& rollback = out.rollback;
+  rollback.meta.name = lock.name;
+  rollback.meta.uid = lock.uid;
+  rollback.meta.namespace_ = pass.in.object.meta.namespace_;
+  rollback.spec.frameworkName = pass.in.object.meta.name;
+  rollback.spec.keepPreviousFor = lock.keepPreviousFor;
+  rollback.status.steps = pass.in.object.status.steps;
+  api::RollbackPlan plan;
+  plan.stores = plannedStores(lock);
+  rollback.status.plan = std::move(plan);
+  return out;
+}
+
+// The first step that is not done yet; nullptr: all are.
+const Step* nextStep(StepContext& context) {
+  for (const auto& step : kSteps)
+    if (context.record(step.name).state != "Succeeded") return &step;
   return nullptr;
 }
 
-// Why it cannot be known that nothing was switched; empty: it is known.
-std::string maybeSwitched(const FrameworkPass& pass, const api::ActiveRollback& lock) {
-  for (const auto& resume : lock.components) {
-    const auto* view = viewOf(pass, resume.name);
-    const std::string what = resume.workloadKind + "/" + resume.workloadName;
-    if (!view || !view->view->workload || !view->container()) return what + " does not exist any more";
-    if (!resume.workloadUid.empty() && view->view->workload->meta.uid != resume.workloadUid)
-      return what + " was re-created since";
-    if (view->container()->image != resume.image)
-      return what + " has image " + view->container()->image + ", before the rollback it was " + resume.image;
+// A step that failed, some time ago: another try. False: not yet.
+bool tryAgain(StepContext& context, const Step& step) {
+  WallTime since{};
+  if (parseTime(context.record(step.name).completedAt, since) && context.now() - since < kPause) return false;
+  context.beginAgain(step.name);
+  return true;
+}
+
+FrameworkAnswer finish(FrameworkPass& pass, StepContext& context) {
+  FrameworkAnswer answer;
+  if (const auto jobs = allJobsEnded(context); jobs.kind != Kind::Done) {
+    answer.busy = jobs.message;
+    answer.recheck = jobs.recheck;
+    return answer;
   }
-  return {};
+  const auto keep = keptAfterRevert(context);
+  const auto* resumed = context.findRecord("RevertResume");
+  std::string note = "rollback " + context.draft.meta.name +
+                     ", which held the lock, is gone; the application is back as it was before it";
+  if (resumed && !resumed->message.empty()) note += ", but not ready: " + resumed->message;
+  for (const auto& copy : keep)
+    note += "; what was written meanwhile is kept, closed, in database " + copy.name + " until " + copy.until;
+  keepCopies(pass.draft.status, keep);
+  pass.draft.status.activeRollback.reset();
+  forgetLost(pass);
+  answer.events.push_back({"Warning", "RollbackRecovered", "Unlock", note});
+  answer.again = true;
+  return answer;
 }
 
 }  // namespace
 
+std::string unlockCommand(const FrameworkPass& pass) {
+  const auto& meta = pass.draft.meta;
+  return "kubectl annotate framework " + meta.name + " -n " + meta.namespace_ + " --overwrite " +
+         api::kAnnotationUnlock + "=" + pass.in.object.status.activeRollback->uid;
+}
+
+void forgetLost(FrameworkPass& pass) {
+  auto& steps = pass.draft.status.steps;
+  steps.erase(std::remove_if(steps.begin(), steps.end(),
+                             [](const auto& record) {
+                               return std::find(kLines.begin(), kLines.end(), record.name) != kLines.end();
+                             }),
+              steps.end());
+}
+
 FrameworkAnswer lostLock(FrameworkPass& pass) {
   FrameworkAnswer answer;
   const auto& lock = *pass.in.object.status.activeRollback;
-  const auto& meta = pass.draft.meta;
-  const std::string unlock = "kubectl annotate framework " + meta.name + " -n " + meta.namespace_ + " --overwrite " +
-                             api::kAnnotationUnlock + "=" + lock.uid;
-  answer.busy = "rollback " + lock.name + ", which holds the lock, is gone";
+  const std::string gone = "rollback " + lock.name + ", which holds the lock, is gone; ";
   answer.recheck = Millis(30000);
-  const std::string why = maybeSwitched(pass, lock);
-  if (!why.empty()) {
-    answer.busy +=
-        "; its data may have been switched (" + why +
-        "), so nothing is started by itself. Look at the workloads and databases, then give up the lock with: " +
-        unlock;
+  if (!pass.in.ns.optIn.allowed) {
+    answer.busy = gone + "it cannot be taken back: " + pass.in.ns.optIn.reason;
+    answer.stuck = true;
     return answer;
   }
-  answer.busy +=
-      "; it had not switched any data, and what it stopped is started again. Then give up the lock with: " + unlock;
-  if (!pass.in.ns.optIn.allowed) return answer;
-  // In start order: the components' own; those of the lock that are at 0 and had replicas.
-  for (const auto& view : pass.components) {
-    const api::ResumeComponent* resume = nullptr;
-    for (const auto& each : lock.components)
-      if (each.name == view.component->name) resume = &each;
-    if (!resume || resume->replicas == 0) continue;
-    const auto& workload = *view.view->workload;
-    const auto* known = findRecord(pass.draft.status.steps, kStep, resume->name);
-    if (workload.replicas == 0) {
-      if (known && known->state == "Succeeded") continue;  // stopped again by somebody else, who has a reason
-      if (known) {
-        answer.requests.push_back(scaleTo(workload, resume->replicas));
+  const RollbackSnapshot lost = remembered(pass);
+  StepContext context(lost, pass.settings);
+  context.recovering = true;
+  context.owner = {"Framework", pass.draft.meta.name, pass.draft.meta.uid, pass.draft.meta.namespace_,
+                   pass.draft.meta.name};
+  context.jobPrefix = "fwk";
+
+  const auto record = [&] {
+    pass.draft.status.steps = context.draft.status.steps;
+    answer.again = true;
+    return answer;
+  };
+  while (const Step* step = nextStep(context)) {
+    answer.busy = gone + "it is taken back: " + step->name;
+    auto& line = context.record(step->name);
+    if (line.state.empty()) {
+      if (step == &kSteps.front())
+        answer.events.push_back(
+            {"Warning", "RollbackGone", "Revert", gone + "it is taken back from the lock's record"});
+      line.state = "Running";
+      line.startedAt = pass.nowText();
+      return record();
+    }
+    if (line.state == "Failed") {
+      answer.busy = gone + step->name + " failed (" + line.token + "): " + line.message +
+                    "; the application may be stopped, every copy of the data is kept and the lock too. It is tried "
+                    "again every " +
+                    std::to_string(kPause.count() / 60000) +
+                    " minutes. To give up the lock and see to it by hand: " + unlockCommand(pass);
+      answer.stuck = true;
+      if (tryAgain(context, *step)) return record();
+      return answer;
+    }
+    StepResult result = step->decide(context);
+    auto& after = context.record(step->name);
+    switch (result.kind) {
+      case Kind::Record:
+        return record();
+      case Kind::Act:
+        answer.requests = std::move(result.requests);
         return answer;
-      }
-      auto& record = recordOf(pass.draft.status.steps, kStep, resume->name);
-      record.state = "Running";
-      record.attempt = 1;
-      record.startedAt = pass.nowText();
-      record.message = "scaling to " + std::to_string(resume->replicas);
-      answer.again = true;
-      answer.events.push_back({"Warning", "ReturningToService", "Resume",
-                               "rollback " + lock.name + " is gone; " + view.key() + " is scaled back to " +
-                                   std::to_string(resume->replicas)});
-      return answer;
-    }
-    if (!known) continue;  // was never stopped
-    auto& record = recordOf(pass.draft.status.steps, kStep, resume->name);
-    if (record.state != "Succeeded") {
-      record.state = "Succeeded";
-      record.completedAt = pass.nowText();
-      answer.again = true;
-      return answer;
-    }
-    WallTime since{};
-    if (!workload.rolledOut() && parseTime(record.completedAt, since) && pass.in.ns.now - since < kStart) {
-      answer.recheck = Millis(5000);
-      return answer;
+      case Kind::Wait:
+        if (!result.message.empty()) answer.busy += ": " + result.message;
+        answer.recheck = result.recheck.value_or(Millis(5000));
+        return answer;
+      case Kind::Fail:
+      case Kind::End:
+        after.state = "Failed";
+        after.token = result.code;
+        after.message = result.message;
+        after.completedAt = pass.nowText();
+        answer.events.push_back({"Warning", "RecoveryFailed", "Revert",
+                                 std::string(step->name) + " of lost rollback " + lock.name + ": " + result.message});
+        return record();
+      case Kind::Done:
+        after.state = "Succeeded";
+        after.completedAt = pass.nowText();
+        return record();
     }
   }
-  return answer;
+  return finish(pass, context);
 }
 
 }  // namespace rollback::reconcilers

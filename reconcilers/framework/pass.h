@@ -21,7 +21,8 @@ struct FrameworkAnswer {
   std::vector<Event> events;  // with the next status write
   bool again = false;         // the draft announces an act: look again once it is written
   std::optional<Millis> recheck;
-  std::string busy;  // what is being done, for the conditions; empty: nothing
+  std::string busy;    // what is being done, for the conditions; empty: nothing
+  bool stuck = false;  // what is being done waits for a person
 };
 
 struct FrameworkPass {
@@ -54,8 +55,12 @@ void observeRunning(FrameworkPass& pass, bool healthy);
 FrameworkAnswer inspectStores(FrameworkPass& pass);
 // framework/cleanup.cpp: databases kept for undo whose time is over.
 FrameworkAnswer cleanUp(FrameworkPass& pass);
-// framework/lost_lock.cpp: the rollback that holds the lock is gone; puts an application it stopped, and no more, back
-// into service, and says in `busy` what state things are in and how to unlock.
+// framework/lost_lock.cpp: the rollback that holds the lock is gone; takes it back from the lock's resume record, then
+// gives up the lock, and says in `busy` what state things are in.
 FrameworkAnswer lostLock(FrameworkPass& pass);
+// Drops its lines from the journal: the lock is given up.
+void forgetLost(FrameworkPass& pass);
+// The command that gives up the lock by hand.
+std::string unlockCommand(const FrameworkPass& pass);
 
 }  // namespace rollback::reconcilers

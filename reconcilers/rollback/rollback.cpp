@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "api/resources.h"
+#include "common/finalizer.h"
+#include "common/version.h"
+#include "rollback/messages.h"
 #include "rollback/publish.h"
 #include "rollback/steps.h"
+#include "rollback/undo.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -46,35 +49,33 @@ constexpr std::array kRevert{
     Step{"Unlock", Phase::Reverting, unlockStep, false},
 };
 
-constexpr Millis kSlow{10000};
+// The undo of a rollback that is held: what a revert would have done, under the lock taken over.
+constexpr std::array kTakeOver{
+    Step{"Plan", Phase::Planning, planStep, true},
+    Step{"Lock", Phase::Preparing, lockStep, true},
+    Step{"StopJobs", Phase::Preparing, stopJobsStep, false},
+    Step{"RevertQuiesce", Phase::Switching, revertQuiesceStep, false},
+    Step{"SwitchBack", Phase::Switching, switchBackStep, false},
+    Step{"RevertResume", Phase::Switching, revertResumeStep, false},
+    Step{"Discard", Phase::Verifying, discardStep, false},
+    Step{"Unlock", Phase::Verifying, unlockStep, false},
+};
 
-std::string kubectlDescribe(const StepContext& context) {
-  return "kubectl describe frameworkrollback " + context.draft.meta.name + " -n " + context.draft.meta.namespace_;
-}
+constexpr Millis kSlow{10000};
+constexpr Millis kRetry{15000};  // before a backward step that failed is tried again
 
 kube::Request writeStatus(StepContext& context) {
   return kube::updateStatus(api::kFrameworkRollbacks, context.draft.meta.namespace_, context.draft.meta.name,
                             api::encodeFrameworkRollbackStatus(context.draft));
 }
 
-kube::Request patchFinalizers(const api::FrameworkRollback& rollback, const std::vector<std::string>& finalizers) {
-  const nlohmann::json body = {
-      {"metadata",
-       {{"uid", rollback.meta.uid}, {"resourceVersion", rollback.meta.resourceVersion}, {"finalizers", finalizers}}}};
-  return kube::patch(api::kFrameworkRollbacks, rollback.meta.namespace_, rollback.meta.name, kube::PatchType::Merge,
-                     body.dump());
+bool holdsFinalizer(const api::FrameworkRollback& rollback) {
+  return hasFinalizer(rollback.meta, api::kRollbackFinalizer);
 }
 
-bool hasFinalizer(const api::FrameworkRollback& rollback) {
-  const auto& all = rollback.meta.finalizers;
-  return std::find(all.begin(), all.end(), api::kRollbackFinalizer) != all.end();
-}
-
-Decision removeFinalizer(const api::FrameworkRollback& rollback) {
+Decision dropFinalizer(const api::FrameworkRollback& rollback) {
   Decision decision;
-  auto finalizers = rollback.meta.finalizers;
-  finalizers.erase(std::remove(finalizers.begin(), finalizers.end(), api::kRollbackFinalizer), finalizers.end());
-  decision.requests.push_back(patchFinalizers(rollback, finalizers));
+  decision.requests.push_back(removeFinalizer(api::kFrameworkRollbacks, rollback.meta, api::kRollbackFinalizer));
   return decision;
 }
 
@@ -126,10 +127,12 @@ Decision waiting(StepContext& context, Phase phase, const std::string& step, con
 
 // Reasons from outside that end the forward way: each becomes the failure of the step it meets.
 std::optional<std::pair<std::string, std::string>> interruption(StepContext& context, const Step& step) {
+  // It is the way back; there is none but to its end.
+  if (context.recovering && (context.lock() || context.started("StopJobs"))) return std::nullopt;
   if (std::string(step.name) == "Close") return std::nullopt;  // it is decided; closing takes moments
   if (std::string(step.name) == "Switch")
-    for (const auto* store : context.restored())
-      if (goGiven(context, store->name)) return std::nullopt;  // no deadline, no wish cuts a switch
+    for (const auto* store : context.switched())
+      if (goGiven(context, *store)) return std::nullopt;  // no deadline, no wish cuts a switch
   const auto& spec = context.draft.spec;
   if (context.draft.meta.deleting()) return std::pair("Deleted", "the FrameworkRollback was deleted");
   if (spec.abort) return std::pair("Aborted", "spec.abort was set");
@@ -140,17 +143,6 @@ std::optional<std::pair<std::string, std::string>> interruption(StepContext& con
   if (step.phase != Phase::Planning && std::string(step.name) != "Lock" && !context.lock())
     return std::pair("LockLost", "the framework's lock was given to another");
   return std::nullopt;
-}
-
-std::string success(const StepContext& context) {
-  const auto& status = context.draft.status;
-  std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
-  if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
-  for (const auto& previous : status.previous)
-    text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
-  for (const auto& store : status.plan->stores)
-    if (store.action == "Keep") text += " · store " + store.name + " was left alone: " + store.reason;
-  return text;
 }
 
 Decision endOfAbandon(StepContext& context) {
@@ -273,12 +265,52 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
   return std::nullopt;
 }
 
+// A backward step that failed is tried again until `until`; then the lock stays, with both copies.
+template <std::size_t N>
+std::optional<Decision> retry(StepContext& context, const std::array<Step, N>& steps, const std::string& until) {
+  WallTime deadline{};
+  const bool late = parseTime(until, deadline) && context.now() > deadline;
+  for (const auto& step : steps) {
+    const auto* known = context.findRecord(step.name);
+    if (!known || known->state != "Failed") continue;
+    const api::StepRecord record = *known;
+    if (late)
+      return ended(context, Phase::Failed, "RevertFailed",
+                   std::string(step.name) + " failed: " + record.message +
+                       " · the application may be stopped; both copies of the data are kept and the framework stays "
+                       "locked · nothing more is done by itself · to have it tried once more: " +
+                       undoCommand(context.draft, false) +
+                       " · after putting it right by hand: " + unlockCommand(context));
+    WallTime since{};
+    if (parseTime(record.completedAt, since) && context.now() - since < kRetry)
+      return waiting(context, step.phase, step.name, record.message, kRetry);
+    context.beginAgain(step.name);
+    publishProgress(context, step.phase, step.name, "trying again");
+    return written(context);
+  }
+  return std::nullopt;
+}
+
+// Left as it is, to be looked at: no Job of ours acts any more, the lock and every copy stay.
+Decision hold(StepContext& context) {
+  const std::array steps{Step{"StopJobs", context.status().phase.value_or(Phase::Switching), stopJobsStep, false}};
+  if (auto decision = walk(context, steps, false)) return *decision;
+  const auto* failed = failure(context);
+  for (const auto& component : context.components())
+    if (component.container()) context.status().applicationVersion = versionOf(component.container()->image);
+  return ended(context, Phase::Failed, "Held",
+               failed->name + " failed: " + failed->message + " · held, as spec.onFailure asks: " + heldState(context) +
+                   "; the framework stays locked · nothing more is done by itself · to go back: " +
+                   undoCommand(context.draft, false) + " · to go on from here by hand: " + unlockCommand(context));
+}
+
 Decision goBack(StepContext& context) {
-  const bool stopped = context.started("Quiesce");
-  if (!stopped) {
+  if (!context.started("Quiesce")) {
     if (auto decision = walk(context, kAbandon, false)) return *decision;
     return endOfAbandon(context);
   }
+  const std::string& why = failure(context)->token;
+  if (context.draft.spec.onFailure == "Hold" && why != "Aborted" && why != "Deleted") return hold(context);
   auto& status = context.status();
   if (status.revertDeadline.empty()) {
     status.revertDeadline = formatTime(context.now() + std::chrono::seconds(context.draft.spec.timeoutSeconds));
@@ -286,54 +318,55 @@ Decision goBack(StepContext& context) {
                     failure(context)->name + std::string(" failed: ") + failure(context)->message);
     return written(context);
   }
-  // A backward step that failed is tried again until the revert has run out of time; then the lock stays, with both
-  // copies.
-  WallTime deadline{};
-  const bool late = parseTime(status.revertDeadline, deadline) && context.now() > deadline;
-  for (const auto& step : kRevert) {
-    auto& record = context.record(step.name);
-    if (record.state != "Failed") continue;
-    if (late)
-      return ended(context, Phase::Failed, "RevertFailed",
-                   std::string(step.name) + " failed: " + record.message +
-                       " · the application may be stopped; both copies of the data are kept and the framework stays "
-                       "locked · nothing more is done by itself · "
-                       "after putting it right: kubectl annotate framework " +
-                       context.draft.spec.frameworkName + " -n " + context.draft.meta.namespace_ + " " +
-                       api::kAnnotationUnlock + "=" + context.draft.meta.uid);
-    WallTime since{};
-    if (parseTime(record.completedAt, since) && context.now() - since < std::chrono::seconds(5))
-      return waiting(context, Phase::Reverting, step.name, record.message, Millis(5000));
-    record.state = "Running";
-    record.attempt = 0;
-    record.message.clear();
-    publishProgress(context, Phase::Reverting, step.name, "trying again");
-    return written(context);
-  }
+  if (auto decision = retry(context, kRevert, status.revertDeadline)) return *decision;
   if (auto decision = walk(context, kRevert, false)) return *decision;
   return endOfRevert(context);
+}
+
+// The namespace goes, and nothing can be created in it any more: the object is let go, with a word of what stays.
+Decision letGo(StepContext& context) {
+  const auto& rollback = context.in.rollback;
+  if (!holdsFinalizer(rollback)) return {};
+  Decision decision = dropFinalizer(rollback);
+  const auto& phase = rollback.status.phase;
+  if (!context.lock() || (phase && api::isEnding(*phase))) return decision;
+  decision.events.push_back({"Warning", "NamespaceTerminating", "Rollback", letGoMessage(context)});
+  return decision;
+}
+
+Decision takeOver(StepContext& context) {
+  if (context.lock())
+    if (auto decision = retry(context, kTakeOver, context.status().deadline)) return *decision;
+  if (failure(context)) return goBack(context);  // before the lock was taken over
+  if (auto decision = walk(context, kTakeOver, true)) return *decision;
+  context.status().applicationVersion = context.status().toVersion;
+  std::string message = "rollback " + context.draft.spec.to.undo + " is undone: " + successMessage(context);
+  const auto* resumed = context.findRecord("RevertResume");
+  if (resumed && !resumed->message.empty()) message += " · but it is not ready: " + resumed->message;
+  return ended(context, Phase::Succeeded, "Succeeded", message);
 }
 
 }  // namespace
 
 Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& settings) {
   StepContext context(snapshot, settings);
+  context.recovering = takesOver(context);
   const auto& rollback = snapshot.rollback;
   const auto& phase = rollback.status.phase;
   const bool locked = context.lock() != nullptr;
 
-  if (snapshot.ns.terminating && rollback.meta.deleting())
-    return hasFinalizer(rollback) ? removeFinalizer(rollback) : Decision{};
+  if (snapshot.ns.terminating && rollback.meta.deleting()) return letGo(context);
   if (phase && api::isEnding(*phase)) {
-    // RevertFailed keeps the lock, and the finalizer with it, until it is unlocked by hand.
-    if (hasFinalizer(rollback) && !locked) return removeFinalizer(rollback);
+    // RevertFailed and Held keep the lock, and the finalizer with it. Deleted, it goes, and its Framework takes it back
+    // from the record in the lock (framework/lost_lock.cpp).
+    if (holdsFinalizer(rollback) && (!locked || rollback.meta.deleting())) return dropFinalizer(rollback);
     return {};
   }
   if (rollback.meta.deleting() && !locked) {
-    if (!hasFinalizer(rollback)) return {};
+    if (!holdsFinalizer(rollback)) return {};
     bool busy = false;
     for (const auto& view : snapshot.ns.jobs) busy = busy || !view.podsGone();
-    if (!busy) return removeFinalizer(rollback);
+    if (!busy) return dropFinalizer(rollback);
   }
   if (!phase) {
     publishProgress(context, Phase::Pending, "Pending", "");
@@ -351,18 +384,17 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
                  "Framework " + rollback.spec.frameworkName +
                      " does not exist · nothing was touched · kubectl get frameworks -n " + rollback.meta.namespace_);
   }
-  if (!hasFinalizer(rollback) && !rollback.meta.deleting()) {
+  if (!holdsFinalizer(rollback) && !rollback.meta.deleting()) {
     Decision decision;
-    auto finalizers = rollback.meta.finalizers;
-    finalizers.push_back(api::kRollbackFinalizer);
-    decision.requests.push_back(patchFinalizers(rollback, finalizers));
+    decision.requests.push_back(addFinalizer(api::kFrameworkRollbacks, rollback.meta, api::kRollbackFinalizer));
     decision.again = true;
     return decision;
   }
+  if (context.recovering) return takeOver(context);
   if (failure(context)) return goBack(context);
   if (auto decision = walk(context, kForward, true)) return *decision;
   context.status().applicationVersion = context.status().toVersion;
-  return ended(context, Phase::Succeeded, "Succeeded", success(context));
+  return ended(context, Phase::Succeeded, "Succeeded", successMessage(context));
 }
 
 }  // namespace rollback::reconcilers

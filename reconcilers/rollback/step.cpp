@@ -7,7 +7,10 @@
 namespace rollback::reconcilers {
 
 StepContext::StepContext(const RollbackSnapshot& snapshot, const Settings& s)
-    : in(snapshot), settings(s), draft(snapshot.rollback) {
+    : in(snapshot),
+      settings(s),
+      draft(snapshot.rollback),
+      owner{"FrameworkRollback", draft.meta.name, draft.meta.uid, draft.meta.namespace_, draft.spec.frameworkName} {
   if (draft.status.plan && !draft.status.plan->frozenClass.empty()) {
     if (auto frozen = api::decodeFrameworkClassSpec(draft.status.plan->frozenClass)) classSpec_ = *frozen;
   } else if (in.ns.frameworkClass) {
@@ -36,6 +39,18 @@ bool StepContext::started(const std::string& name, const std::string& store) con
   return record && !record->state.empty();
 }
 
+void StepContext::beginAgain(const std::string& step) {
+  const bool disturbed = record(step).token == "NotQuiesced";
+  for (auto& line : draft.status.steps) {
+    const bool failed = line.name == step || (disturbed && line.name == "RevertQuiesce");
+    if (!line.store.empty() || (!failed && line.name != "RestoreImage")) continue;
+    line.attempt = 0;
+    line.message.clear();
+    line.token.clear();
+    if (failed) line.state = "Running";
+  }
+}
+
 std::vector<api::PlannedStore*> StepContext::restored() {
   std::vector<api::PlannedStore*> out;
   if (draft.status.plan)
@@ -44,18 +59,20 @@ std::vector<api::PlannedStore*> StepContext::restored() {
   return out;
 }
 
+std::vector<api::PlannedStore*> StepContext::switched() {
+  std::vector<api::PlannedStore*> out;
+  if (draft.status.plan)
+    for (auto& store : draft.status.plan->stores)
+      if (store.action == "Restore" || store.action == "Undo") out.push_back(&store);
+  return out;
+}
+
 std::optional<PostgresDriver> StepContext::driver(const std::string& name) const {
   for (const auto& store : framework().spec.stores) {
     if (store.name != name || !store.postgres) continue;
     const api::StoreClass* described = findStoreClass(classSpec_, name);
     if (!described) return std::nullopt;
-    return PostgresDriver{
-        JobOwner{"FrameworkRollback", draft.meta.name, draft.meta.uid, draft.meta.namespace_, draft.spec.frameworkName},
-        in.ns,
-        framework().spec,
-        classSpec_,
-        store,
-        *described};
+    return PostgresDriver{owner, in.ns, framework().spec, classSpec_, store, *described};
   }
   return std::nullopt;
 }
@@ -79,7 +96,12 @@ StepResult StepContext::runMoverJob(const std::string& recordName, const std::st
   input.orphans = &in.ns.orphans;
   input.maxAttempts = maxAttempts;
   input.spec = spec;
-  input.name = [&](int attempt) { return jobName("frb", draft.meta.uid, step, store, attempt); };
+  input.name = [&](int attempt) { return jobName(jobPrefix, draft.meta.uid, step, store, attempt); };
+  if (line.state == "Failed") {  // it is tried again: with a Job of its own, or its old answer would be read once more
+    const std::string why = line.message;
+    if (!nextAttempt(line, input, why)) return StepResult::fail("JobFailed", why);
+    return StepResult::record();
+  }
   JobRun run = runJobToVerdict(line, input, settings);
   switch (run.state) {
     case JobRun::State::Record:
@@ -89,14 +111,16 @@ StepResult StepContext::runMoverJob(const std::string& recordName, const std::st
     case JobRun::State::Wait:
       return StepResult::wait(run.message, run.recheck);
     case JobRun::State::GaveUp:
+      line.state = "Failed";
       return StepResult::fail("JobFailed", run.message);
     case JobRun::State::Done:
       break;
   }
   const Outcome& outcome = *run.outcome;
-  if (outcome.kind != Outcome::Kind::Succeeded)
-    return StepResult::fail(outcome.code.empty() ? "JobFailed" : outcome.code, outcome.message);
-  return finished(outcome);
+  if (outcome.kind == Outcome::Kind::Succeeded) return finished(outcome);
+  line.state = "Failed";
+  line.message = outcome.message;
+  return StepResult::fail(outcome.code.empty() ? "JobFailed" : outcome.code, outcome.message);
 }
 
 }  // namespace rollback::reconcilers

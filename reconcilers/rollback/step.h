@@ -54,6 +54,12 @@ class StepContext {
   const RollbackSnapshot& in;
   const Settings& settings;
   api::FrameworkRollback draft;  // what the next status write would say
+  // Going back from the lock's resume record alone: what the journal of the one that took the lock said is not known,
+  // so every store is asked which of its databases is live.
+  bool recovering = false;
+  // Whose the Jobs are, and how their names begin; the rollback's own unless it is gone.
+  JobOwner owner;
+  std::string jobPrefix = "frb";
 
   api::FrameworkRollbackStatus& status() { return draft.status; }
   const WallTime& now() const { return in.ns.now; }
@@ -66,11 +72,15 @@ class StepContext {
   api::StepRecord& record(const std::string& name, const std::string& store = "");
   const api::StepRecord* findRecord(const std::string& name, const std::string& store = "") const;
   bool started(const std::string& name, const std::string& store = "") const;
+  // A backward step that failed is begun again; the application is stopped first if it was started under its hands.
+  void beginAgain(const std::string& step);
 
   // Components in start order: the class's order, each after what it depends on.
   const std::vector<ComponentView>& components() const { return components_; }
-  // Planned stores that are restored.
+  // Planned stores that are restored from a backup; and those whose live database is switched out, for a restored copy
+  // or for one that was kept.
   std::vector<api::PlannedStore*> restored();
+  std::vector<api::PlannedStore*> switched();
   // Stores the framework declares, with the class's description; those without a driver are refused by Plan.
   std::optional<PostgresDriver> driver(const std::string& store) const;
 

@@ -108,6 +108,14 @@ StepResult quiesceStep(StepContext& context) {
           resume.replicas = component.view->workload->replicas;
           moved = true;
         }
+    // What is about to be switched in: who comes after us, should we be lost, must know it by its OID.
+    for (auto& resume : framework.status.activeRollback->stores)
+      for (const auto* planned : context.switched())
+        if (planned->name == resume.store && resume.stageOid != planned->stageOid) {
+          resume.stageOid = planned->stageOid;
+          resume.stageName = planned->stageName;
+          moved = true;
+        }
     if (moved)
       return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
                                                  api::encodeFrameworkStatus(framework))});
@@ -187,14 +195,14 @@ StepResult resumeStep(StepContext& context) { return startApplication(context, "
 StepResult revertQuiesceStep(StepContext& context) {
   // Only what may run the target, or on switched data, has to stop; before that the application is simply started
   // again.
-  if (!context.started("Switch")) return StepResult::done();
+  if (!context.recovering && !context.started("Switch")) return StepResult::done();
   bool untouched = true;
   for (const auto& component : context.components()) {
     const auto* resume = resumeRecord(context, component.component->name);
     if (resume && component.container() && component.container()->image != resume->image) untouched = false;
   }
-  for (const auto* store : context.restored())
-    if (goGiven(context, store->name)) untouched = false;
+  for (const auto* store : context.switched())
+    if (goGiven(context, *store)) untouched = false;
   if (untouched) return StepResult::done();
   auto& status = context.status();
   if (status.downtime && !status.downtime->endedAt.empty()) {

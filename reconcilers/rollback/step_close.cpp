@@ -27,23 +27,17 @@ api::KeptCopy keptCopy(const StepContext& context, const std::string& store, con
 
 // Says in the rollback's own status what is kept (so that "until" is decided once), then hands it to the Framework with
 // the lock.
-StepResult keepAndRelease(StepContext& context, std::vector<api::KeptCopy> keep, const std::string& version) {
+StepResult keepAndRelease(StepContext& context, std::vector<api::KeptCopy> keep, const std::string& version,
+                          bool succeeded) {
   auto& previous = context.status().previous;
   if (previous.empty() && !keep.empty()) {
     for (const auto& copy : keep) previous.push_back({copy.store, copy.name, copy.until, version});
     return StepResult::record();
   }
-  for (std::size_t i = 0; i < keep.size() && i < previous.size(); ++i) keep[i].until = previous[i].until;
-  return releaseLock(context, keep);
-}
-
-StepResult allJobsEnded(const StepContext& context) {
-  for (const auto& view : context.in.ns.jobs)
-    if (!view.podsGone())
-      return StepResult::wait("waiting for the pods of Job " + view.job.meta.name + " to end", Millis(1000));
-  for (const auto& pod : context.in.ns.orphans)
-    if (!pod.ended()) return StepResult::wait("waiting for pod " + pod.meta.name + " to end", Millis(1000));
-  return StepResult::done();
+  for (auto& copy : keep)
+    for (const auto& said : previous)
+      if (said.store == copy.store && said.name == copy.name) copy.until = said.until;
+  return releaseLock(context, keep, succeeded);
 }
 
 StepResult judge(StepContext& context, const api::PlannedStore& planned, const CheckResult& result) {
@@ -109,24 +103,49 @@ StepResult closeStep(StepContext& context) {
   if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
   const auto& downtime = context.status().downtime;
   std::vector<api::KeptCopy> keep;
-  for (const auto* store : context.restored()) {
-    keep.push_back(keptCopy(context, store->name, "prev", store->prevName, store->liveOid));
+  for (const auto* store : context.switched()) {
+    keep.push_back(
+        keptCopy(context, store->name, store->action == "Undo" ? "reverted" : "prev", store->prevName, store->liveOid));
+    keep.back().writtenFrom = store->writtenFrom;
     keep.back().writtenTo = downtime ? downtime->startedAt : "";
   }
-  return keepAndRelease(context, std::move(keep), context.status().fromVersion);
+  return keepAndRelease(context, std::move(keep), context.status().fromVersion, true);
 }
 
-StepResult unlockStep(StepContext& context) {
-  if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
+StepResult allJobsEnded(const StepContext& context) {
+  for (const auto& view : context.in.ns.jobs)
+    if (!view.podsGone())
+      return StepResult::wait("waiting for the pods of Job " + view.job.meta.name + " to end", Millis(1000));
+  for (const auto& pod : context.in.ns.orphans)
+    if (!pod.ended()) return StepResult::wait("waiting for pod " + pod.meta.name + " to end", Millis(1000));
+  return StepResult::done();
+}
+
+std::vector<api::KeptCopy> keptAfterRevert(StepContext& context) {
   std::vector<api::KeptCopy> keep;
-  for (const auto* store : context.restored()) {
+  for (const auto* store : context.switched()) {
     const auto* back = context.findRecord("SwitchBack", store->name);
     if (!back || back->message.rfind("reverted oid ", 0) != 0) continue;  // nothing had been switched
+    const auto& kept = context.framework().status.kept;
+    const auto known = std::find_if(kept.begin(), kept.end(), [&](const api::KeptCopy& copy) {
+      return copy.store == store->name && copy.oid == store->stageOid;
+    });
+    if (store->action == "Undo" && known != kept.end()) {
+      // It was somebody's previous data before, and is again: for as long as it was promised.
+      keep.push_back(*known);
+      keep.back().name = store->revertedName;
+      continue;
+    }
     keep.push_back(keptCopy(context, store->name, "reverted", store->revertedName, store->stageOid));
     if (const auto* go = context.findRecord("Go", store->name)) keep.back().writtenFrom = go->completedAt;
     keep.back().writtenTo = back->startedAt;
   }
-  return keepAndRelease(context, std::move(keep), context.status().toVersion);
+  return keep;
+}
+
+StepResult unlockStep(StepContext& context) {
+  if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
+  return keepAndRelease(context, keptAfterRevert(context), context.status().toVersion, false);
 }
 
 }  // namespace rollback::reconcilers

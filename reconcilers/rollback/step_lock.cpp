@@ -1,20 +1,27 @@
 // Lock: the ledger entry first (a wish seen before is Skipped), then Framework.status.activeRollback by
 // compare-and-swap, with all that is needed to return the application to service. The plan is looked at again under the
 // lock.
+#include <algorithm>
+
 #include "api/resources.h"
 #include "rollback/ledger.h"
 #include "rollback/plan.h"
 #include "rollback/steps.h"
+#include "rollback/undo.h"
 
 namespace rollback::reconcilers {
 namespace {
 
 api::ActiveRollback newLock(StepContext& context) {
   api::ActiveRollback lock;
+  // Taken over from the rollback that is undone, with its record: how the application was before that one.
+  if (takesOver(context)) lock = *context.framework().status.activeRollback;
   lock.name = context.draft.meta.name;
   lock.uid = context.draft.meta.uid;
   lock.token = context.status().lockToken;
   lock.since = context.nowText();
+  lock.keepPreviousFor = context.draft.spec.keepPreviousFor;
+  if (takesOver(context)) return lock;
   for (const auto& component : context.components()) {
     api::ResumeComponent resume;
     resume.name = component.component->name;
@@ -26,19 +33,48 @@ api::ActiveRollback newLock(StepContext& context) {
     resume.workloadUid = component.view->workload ? component.view->workload->meta.uid : "";
     lock.components.push_back(resume);
   }
-  for (const auto& store : context.status().plan->stores)
-    lock.stores.push_back({store.name, store.database, store.systemIdentifier, store.liveOid});
+  for (const auto& store : context.status().plan->stores) {
+    api::ResumeStore resume;
+    resume.store = store.name;
+    resume.database = store.database;
+    resume.systemIdentifier = store.systemIdentifier;
+    resume.liveOid = store.liveOid;
+    resume.action = store.action;
+    resume.prevName = store.prevName;
+    resume.revertedName = store.revertedName;
+    lock.stores.push_back(resume);
+  }
   return lock;
 }
 
 }  // namespace
 
+std::vector<api::PlannedStore> plannedStores(const api::ActiveRollback& lock) {
+  std::vector<api::PlannedStore> out;
+  for (const auto& store : lock.stores) {
+    api::PlannedStore planned;
+    planned.name = store.store;
+    planned.action = store.action;
+    planned.database = store.database;
+    planned.systemIdentifier = store.systemIdentifier;
+    planned.liveOid = store.liveOid;
+    planned.stageName = store.stageName;
+    planned.prevName = store.prevName;
+    planned.revertedName = store.revertedName;
+    planned.stageOid = store.stageOid;
+    out.push_back(planned);
+  }
+  return out;
+}
+
 std::optional<StepResult> waitForTurn(const StepContext& context) {
   if (context.lock()) return std::nullopt;
   const auto& status = context.framework().status;
+  if (status.activeRollback && takesOver(context) && heldByTarget(context)) return std::nullopt;
   if (status.activeRollback)
-    return StepResult::wait("waiting for rollback " + status.activeRollback->name + " of the same framework to end",
-                            Millis(5000));
+    return StepResult::wait(
+        "waiting for rollback " + status.activeRollback->name + " of the same framework to end and to give up its lock",
+        Millis(5000));
   if (status.activeBackup)
     return StepResult::wait("waiting for backup " + status.activeBackup->name + " of the same framework to end",
                             Millis(5000));
@@ -56,6 +92,9 @@ StepResult lockStep(StepContext& context) {
                                context.in.ledger->meta.name +
                                " records; nothing was touched. To run it again, apply it under a new name");
   if (!context.lock()) {
+    // In the snapshot whose version the lock is taken by: nobody can have dropped a copy in between.
+    if (!context.draft.spec.to.undo.empty())
+      if (auto refused = refuseUndo(context)) return *refused;
     if (status.lockToken.empty()) {
       status.lockToken = context.in.ns.newToken;
       return StepResult::record();
@@ -65,7 +104,7 @@ StepResult lockStep(StepContext& context) {
     return StepResult::act({kube::updateStatus(api::kFrameworks, locked.meta.namespace_, locked.meta.name,
                                                api::encodeFrameworkStatus(locked))});
   }
-  if (planDigest(context) != status.plan->digest) {
+  if (!takesOver(context) && planDigest(context) != status.plan->digest) {
     // Something the plan rests on moved between Plan and Lock: plan again, holding the lock.
     status.plan.reset();
     status.steps.clear();
@@ -78,18 +117,35 @@ StepResult lockStep(StepContext& context) {
   return StepResult::done();
 }
 
-StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep) {
-  if (!context.in.ns.framework) return StepResult::done();
-  api::Framework framework = context.framework();
+bool keepCopies(api::FrameworkStatus& status, const std::vector<api::KeptCopy>& keep) {
   bool changed = false;
+  auto& kept = status.kept;
   for (const auto& copy : keep) {
-    bool there = false;
-    for (const auto& kept : framework.status.kept) there = there || (kept.name == copy.name && kept.oid == copy.oid);
-    if (there) continue;
-    framework.status.kept.push_back(copy);
+    const auto same = [&](const api::KeptCopy& other) { return other.store == copy.store && other.oid == copy.oid; };
+    const auto known = std::find_if(kept.begin(), kept.end(), same);
+    if (known != kept.end() && known->name == copy.name && known->of == copy.of) continue;
+    kept.erase(std::remove_if(kept.begin(), kept.end(), same), kept.end());  // under a name it had before
+    kept.push_back(copy);
     changed = true;
   }
+  return changed;
+}
+
+StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep, bool succeeded) {
+  if (!context.in.ns.framework) return StepResult::done();
+  api::Framework framework = context.framework();
+  bool changed = keepCopies(framework.status, keep);
   if (context.lock()) {
+    if (succeeded) {
+      auto& kept = framework.status.kept;
+      for (const auto* store : context.switched())
+        kept.erase(
+            std::remove_if(kept.begin(), kept.end(),
+                           [&](const auto& copy) { return copy.store == store->name && copy.oid == store->stageOid; }),
+            kept.end());
+      framework.status.lastRollback =
+          api::LastRollback{context.draft.meta.name, context.draft.meta.uid, context.nowText()};
+    }
     framework.status.activeRollback.reset();
     changed = true;
   }

@@ -10,6 +10,7 @@
 #include "rollback/plan.h"
 #include "rollback/steps.h"
 #include "rollback/target.h"
+#include "rollback/undo.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -27,6 +28,8 @@ StepResult refuse(std::string code, std::string message) {
 std::string kubectlGet(const StepContext& context, const std::string& what) {
   return "kubectl get " + what + " -n " + context.draft.meta.namespace_;
 }
+
+}  // namespace
 
 // What objects alone can say: nothing here starts a Job.
 std::optional<StepResult> refuseByObjects(StepContext& context, const Target& target) {
@@ -99,6 +102,8 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
                                            kubectlGet(context, "persistentvolumeclaims"));
   return std::nullopt;
 }
+
+namespace {
 
 const api::SchemaLevel* recordedSchema(const api::RunningVersion* history, const std::string& store) {
   if (history)
@@ -278,7 +283,7 @@ std::string planDigest(StepContext& context) {
     if (component.container()) text += "from " + component.component->name + " " + component.container()->image + "\n";
   for (const auto& store : plan.stores)
     text += "store " + store.name + " " + store.action + " " + store.systemIdentifier + " " +
-            std::to_string(store.liveOid) + "\n";
+            std::to_string(store.liveOid) + (store.action == "Undo" ? " " + std::to_string(store.stageOid) : "") + "\n";
   for (const auto& step : plan.steps) text += "step " + step + "\n";
   return "sha256:" + api::sha256Hex(text);
 }
@@ -299,6 +304,7 @@ StepResult planStep(StepContext& context) {
   if (!context.in.ns.frameworkClass)
     return refuse("ClassNotFound",
                   "FrameworkClass " + framework.spec.className + " does not exist (see: kubectl get frameworkclasses)");
+  if (!spec.to.undo.empty()) return planUndo(context);
   if (auto turn = waitForTurn(context)) return *turn;
   auto target = resolveTarget(context);
   if (!target) return refuse(target.error().reason, target.error().message);
@@ -315,7 +321,7 @@ StepResult planStep(StepContext& context) {
           return driver.inspect(record, target->backup ? target->backup->path : "", 600);
         },
         [&](const Outcome& outcome) {
-          auto result = decodeInspection(outcome.result);
+          auto result = decodeInspection(outcome.result, store.name);
           if (!result) return StepResult::fail("JobFailed", result.error().message);
           seen = *result;
           return StepResult::done();
@@ -374,6 +380,11 @@ StepResult planStep(StepContext& context) {
   const bool restores =
       std::any_of(plan.stores.begin(), plan.stores.end(), [](const auto& store) { return store.action == "Restore"; });
   if (restores) plan.backup = target->backup;
+  if (restores && framework.spec.stores.size() > 1)
+    return refuse("MoreThanOneStore",
+                  "framework " + spec.frameworkName + " has " + std::to_string(framework.spec.stores.size()) +
+                      " stores and data must go back; a backup holds exactly one database, so they could not go back "
+                      "together. Describe the others in a Framework of their own");
 
   if (!restores && plan.images == status.fromImages)
     return StepResult::end(

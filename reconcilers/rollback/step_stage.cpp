@@ -41,7 +41,7 @@ StepResult armSwitch(StepContext& context, const std::string& name) {
   auto result = context.runMover(
       "ArmSwitch", name, "switch", kAttempts,
       [&](const PostgresDriver& driver, const api::StepRecord& record) {
-        for (const auto* planned : context.restored())
+        for (const auto* planned : context.switched())
           if (planned->name == name) return driver.switchOver(record, *planned, context.jobDeadlineSeconds());
         return JobSpec{};
       },
@@ -67,8 +67,7 @@ StepResult startTarget(StepContext& context, const std::string& component, const
   const auto spec = [&](const api::StepRecord& record) {
     JobSpec job;
     job.name = record.jobName;
-    job.owner = JobOwner{"FrameworkRollback", context.draft.meta.name, context.draft.meta.uid,
-                         context.draft.meta.namespace_, context.draft.spec.frameworkName};
+    job.owner = context.owner;
     job.step = "target";
     job.store = component;
     job.image = image;
@@ -162,10 +161,10 @@ StepResult stageStep(StepContext& context) {
     if (succeeded(context, "StartTarget", component)) continue;
     parts.push_back(startTarget(context, component, image));
   }
-  std::vector<std::string> stores;
-  for (const auto* planned : context.restored()) stores.push_back(planned->name);
-  for (const auto& store : stores) {
-    if (!succeeded(context, "Stage", store))
+  std::vector<std::pair<std::string, bool>> stores;  // and whether it has to be filled first
+  for (const auto* planned : context.switched()) stores.emplace_back(planned->name, planned->action == "Restore");
+  for (const auto& [store, filled] : stores) {
+    if (filled && !succeeded(context, "Stage", store))
       parts.push_back(stageStore(context, store));
     else if (!succeeded(context, "ArmSwitch", store))
       parts.push_back(armSwitch(context, store));

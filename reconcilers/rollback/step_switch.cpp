@@ -37,7 +37,7 @@ StepResult switchStore(StepContext& context, const std::string& store) {
   auto result = context.runMover(
       "ArmSwitch", store, "switch", 6,
       [&](const PostgresDriver& driver, const api::StepRecord& record) {
-        for (const auto* planned : context.restored())
+        for (const auto* planned : context.switched())
           if (planned->name == store) return driver.switchOver(record, *planned, context.jobDeadlineSeconds());
         return JobSpec{};
       },
@@ -61,20 +61,22 @@ StepResult switchStore(StepContext& context, const std::string& store) {
 
 }  // namespace
 
-bool goGiven(const StepContext& context, const std::string& store) { return context.started("Go", store); }
+bool goGiven(const StepContext& context, const api::PlannedStore& store) {
+  return context.recovering ? store.stageOid != 0 : context.started("Go", store.name);
+}
 
 StepResult switchStep(StepContext& context) {
   // S8: looked at in the same pass that would act.
   if (!quiesced(context)) {
-    for (const auto* store : context.restored())
-      if (goGiven(context, store->name))
+    for (const auto* store : context.switched())
+      if (goGiven(context, *store))
         return StepResult::fail("NotQuiesced", "the application was started while its data was being switched");
     return StepResult::fail("NotQuiesced", "the application was started again before its data could be switched");
   }
   auto images = setImages(context, "SetImage", context.status().plan->images);
   if (images.kind != StepResult::Kind::Done) return images;
   std::vector<std::string> stores;
-  for (const auto* planned : context.restored()) stores.push_back(planned->name);
+  for (const auto* planned : context.switched()) stores.push_back(planned->name);
   std::vector<StepResult> parts;
   for (const auto& store : stores) parts.push_back(switchStore(context, store));
   return together(std::move(parts));
@@ -82,8 +84,8 @@ StepResult switchStep(StepContext& context) {
 
 StepResult switchBackStep(StepContext& context) {
   std::vector<std::string> stores;
-  for (const auto* planned : context.restored())
-    if (goGiven(context, planned->name)) stores.push_back(planned->name);
+  for (const auto* planned : context.switched())
+    if (context.recovering || goGiven(context, *planned)) stores.push_back(planned->name);
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
     const auto* line = context.findRecord("SwitchBack", store);
@@ -91,7 +93,7 @@ StepResult switchBackStep(StepContext& context) {
     parts.push_back(context.runMover(
         "SwitchBack", store, "switchback", 1000,
         [&](const PostgresDriver& driver, const api::StepRecord& record) {
-          for (const auto* planned : context.restored())
+          for (const auto* planned : context.switched())
             if (planned->name == store) return driver.switchBack(record, *planned, context.jobDeadlineSeconds());
           return JobSpec{};
         },
@@ -128,9 +130,14 @@ StepResult stopJobsStep(StepContext& context) {
 }
 
 StepResult discardStep(StepContext& context) {
+  if (context.recovering && !context.lock()) return StepResult::done();  // none of it is ours yet
   std::vector<std::string> stores;
-  for (const auto* planned : context.restored())
-    if (context.started("Stage", planned->name) && !goGiven(context, planned->name)) stores.push_back(planned->name);
+  for (const auto* planned : context.restored()) {
+    // Once it was live it is no staged copy any more, but kept. (A go token may have come to nothing.)
+    const auto* back = context.findRecord("SwitchBack", planned->name);
+    const bool wasLive = back && back->message.rfind("reverted oid ", 0) == 0;
+    if (!wasLive && (context.recovering || context.started("Stage", planned->name))) stores.push_back(planned->name);
+  }
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
     const auto* line = context.findRecord("Discard", store);
@@ -138,11 +145,13 @@ StepResult discardStep(StepContext& context) {
     auto result = context.runMover(
         "Discard", store, "discard", 5,
         [&](const PostgresDriver& driver, const api::StepRecord& record) {
-          for (const auto* planned : context.restored())
+          for (const auto* planned : context.switched())
             if (planned->name == store) {
               api::PlannedStore last = *planned;
               last.stageName =
-                  driver.names(context.draft.meta.uid).stage(std::max(1, context.record("Stage", store).attempt));
+                  context.recovering
+                      ? ""
+                      : driver.names(context.draft.meta.uid).stage(std::max(1, context.record("Stage", store).attempt));
               return driver.discard(record, last, 600);
             }
           return JobSpec{};

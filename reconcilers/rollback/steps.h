@@ -38,9 +38,18 @@ StepResult setImages(StepContext& context, const std::string& recordName,
 StepResult startApplication(StepContext& context, const std::string& recordName);
 // Something to wait for while another rollback or a backup holds the framework; nothing when it is free, or ours.
 std::optional<StepResult> waitForTurn(const StepContext& context);
-// Writes Framework.status with kept copies added and our lock released, in one compare-and-swap.
-StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep);
+// No Job of ours, and no pod of one, may act any more.
+StepResult allJobsEnded(const StepContext& context);
+// The copies a revert leaves behind: what was switched in, and is out again.
+std::vector<api::KeptCopy> keptAfterRevert(StepContext& context);
+// Adds copies to status.kept, each once by store and OID; whether it changed anything.
+bool keepCopies(api::FrameworkStatus& status, const std::vector<api::KeptCopy>& keep);
+// Writes Framework.status with kept copies added and our lock released, in one compare-and-swap. `succeeded`: what was
+// switched in is live for good, and this is the rollback that can be undone.
+StepResult releaseLock(StepContext& context, const std::vector<api::KeptCopy>& keep, bool succeeded);
+// What a lock's record says of its stores, as a plan does.
+std::vector<api::PlannedStore> plannedStores(const api::ActiveRollback& lock);
 // Whether a go token may have reached the switch Job of that store.
-bool goGiven(const StepContext& context, const std::string& store);
+bool goGiven(const StepContext& context, const api::PlannedStore& store);
 
 }  // namespace rollback::reconcilers

@@ -62,7 +62,7 @@ json parse(const std::string& document) { return json::parse(document, nullptr, 
 
 }  // namespace
 
-Result<Inspection> decodeInspection(const std::string& document) {
+Result<Inspection> decodeInspection(const std::string& document, const std::string& storeName) {
   const json doc = parse(document);
   if (!doc.is_object() || !doc.contains("live")) return malformed("inspect");
   Inspection out;
@@ -82,6 +82,8 @@ Result<Inspection> decodeInspection(const std::string& document) {
   for (const auto& s : child(doc, "sessions"))
     out.sessions.push_back(
         {text(s, "user"), text(s, "application"), text(s, "address"), static_cast<int>(integer(s, "count"))});
+  for (const auto& d : child(doc, "databases"))
+    out.databases.push_back({text(d, "name"), static_cast<std::uint32_t>(integer(d, "oid"))});
   for (const auto& k : child(doc, "keys")) out.keys.push_back({text(k, "name"), text(k, "state"), text(k, "reason")});
   if (doc.contains("backup") && doc["backup"].is_object()) {
     const json& b = doc["backup"];
@@ -100,6 +102,7 @@ Result<Inspection> decodeInspection(const std::string& document) {
     backup.unsettled = flag(manifest, "unsettled");
     backup.images = images(child(manifest, "images"));
     for (const auto& store : child(manifest, "stores")) {
+      if (!storeName.empty() && text(store, "name") != storeName) continue;
       backup.schema = schemaLevel(child(store, "schema"));
       backup.tables = tables(child(store, "tables"));
       break;

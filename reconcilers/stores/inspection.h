@@ -30,6 +30,11 @@ struct Inspection {
     int count = 0;
   };
   std::vector<Session> sessions;
+  struct Database {  // one of ours beside live: staged, or kept
+    std::string name;
+    std::uint32_t oid = 0;
+  };
+  std::vector<Database> databases;
   struct Key {
     std::string name, state, reason;
   };
@@ -88,7 +93,8 @@ struct VerifyResult {
   std::vector<api::StoreSchema> schemas;
 };
 
-Result<Inspection> decodeInspection(const std::string& json);
+// `store`: whose part of the backup's manifest counts; empty: the first.
+Result<Inspection> decodeInspection(const std::string& json, const std::string& store = "");
 Result<StageResult> decodeStageResult(const std::string& json);
 Result<BackupResult> decodeBackupResult(const std::string& json);
 Result<CheckResult> decodeCheckResult(const std::string& json);

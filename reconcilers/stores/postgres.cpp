@@ -13,6 +13,8 @@ std::string dumped(const json& task) { return task.dump(-1, ' ', false, json::er
 
 json parsed(const std::string& task) { return json::parse(task); }
 
+constexpr const char* kAnyAttempt = "999999";  // of staging: none is later
+
 // PostgreSQL cuts names at 63 bytes, silently: we shorten the base ourselves, at a character boundary.
 std::string generated(const std::string& base, const std::string& suffix) {
   std::size_t keep = std::min(base.size(), std::size_t{63} - suffix.size());
@@ -223,7 +225,11 @@ JobSpec PostgresDriver::discard(const api::StepRecord& record, const api::Planne
   JobSpec spec = base(record, "discard", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
-  task["names"] = {{"stage", planned.stageName.empty() ? names(owner.uid).stage(1) : planned.stageName},
+  // Whose shadows: generated names end in the id of the rollback they were made for.
+  const std::string id = planned.prevName.substr(planned.prevName.rfind('_') + 1);
+  task["id"] = id;
+  task["names"] = {{"stage", planned.stageName.empty() ? generated(planned.database, "_stage_" + id + "_" + kAnyAttempt)
+                                                       : planned.stageName},
                    {"prev", planned.prevName},
                    {"reverted", planned.revertedName}};
   spec.task = dumped(task);

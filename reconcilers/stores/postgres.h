@@ -41,6 +41,7 @@ struct PostgresDriver {
   JobSpec switchBack(const api::StepRecord& record, const api::PlannedStore& planned,
                      std::int64_t deadlineSeconds) const;
   JobSpec check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  // Drops the shadows up to planned.stageName's attempt; all of them if that is empty.
   JobSpec discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
   JobSpec cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop,
                   std::int64_t deadlineSeconds) const;

@@ -2,7 +2,7 @@
 crashed and started again under it; where a statement changes something its answer is lost as well; a swap is also asked to end. Then
 whoever comes next finishes. Whatever was hit, the end is the same. ("After" one statement is "before" the next: nothing is between them.)
 
-    crash_test.py [stage] [switch] [switchback] [discard] [cleanup]      FRB_QUICK=1: every fourth point
+    crash_test.py [stage] [switch] [switchback] [undo] [discard] [cleanup]      FRB_QUICK=1: every fourth point
 """
 import os
 import pathlib
@@ -242,6 +242,49 @@ class CrashWorld:
         self.forget_staged()
         return places
 
+    # ---- undo: the same two verbs, whose "staged" copy is the one that was kept ----
+    UNDO = "cd56ef78"
+
+    def undo_names(self):
+        """What goes out was written since; what is taken back is kept again, under the undo's own name."""
+        own = self.mover.names(1, self.UNDO)
+        return {"stage": self.names["prev"], "prev": own["reverted"], "reverted": own["prev"]}
+
+    def undo_task(self, verb):
+        return self.mover.task(verb, id=self.UNDO, token="tok-switch", expect={"systemIdentifier": self.system, "liveOid": self.stage_oid, "stageOid": self.original},
+                               names=self.undo_names())
+
+    def test_undo(self):
+        self.staged()
+        self.reset(switched=True)
+        places, _ = self.places(self.undo_task("switch"), go="tok-switch")
+        self.ended("clean", self.original, ORIGINAL)
+        names = self.undo_names()
+        for crash in crashes(places, terminate=True):
+            for then in ("switch", "switchback"):
+                story = f"undo hit by {crash}, then {then}"
+                self.reset(switched=True)
+                outcome = self.hit(self.undo_task("switch"), crash, go="tok-switch")
+                self.intact(story)
+                if crash.victim == "peace":
+                    check(outcome.ok or outcome["code"] == "Cancelled", f"{story}: {outcome}")
+                self.patiently(lambda: self.undo_task(then), story)
+                if then == "switch":
+                    databases = self.ended(story, self.original, ORIGINAL)
+                    check(databases.get(names["prev"]) == (self.stage_oid, False), f"{story}: what was written since is {databases.get(names['prev'])}")
+                    check(self.orders(names["prev"]) == STAGED, f"{story}: what was written since lost rows")
+                else:
+                    databases = self.ended(story, self.stage_oid, STAGED)
+                    kept = [n for n in (names["stage"], names["reverted"]) if databases.get(n) == (self.original, False)]
+                    check(len(kept) == 1, f"{story}: the kept copy is gone: {databases}")
+                    check(self.orders(kept[0]) == ORIGINAL, f"{story}: the kept copy lost rows")
+                    if kept[0] == names["reverted"]:
+                        replay = self.hit(self.undo_task("switch"), None, go="tok-switch")
+                        check(replay["outcome"] == "Refused" and replay["code"] == "AlreadyReverted", f"{story}: replayed: {replay}")
+                        check(self.server.databases() == databases, f"{story}: the replay changed something: {self.server.databases()}")
+        self.forget_staged()
+        return places
+
     def forget_staged(self):
         self.reset(switched=False)
         self.server.drop(self.names["stage"])
@@ -290,14 +333,14 @@ def main():
     if harness.BIN is None:
         print("no PostgreSQL below /usr/lib/postgresql: skipped")
         return harness.SKIP
-    verbs = sys.argv[1:] or ["stage", "switch", "switchback", "discard", "cleanup"]
+    verbs = sys.argv[1:] or ["stage", "switch", "switchback", "undo", "discard", "cleanup"]
     bad = 0
     for verb in verbs:
         began = time.monotonic()
         world = CrashWorld()
         try:
             places = getattr(world, "test_" + verb)()
-            print(f"{verb}: {len(crashes(places, verb == 'switch'))} crashes at {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{verb}: {len(crashes(places, verb in ('switch', 'undo')))} crashes at {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
         except Failure as failure:
             bad += 1
             print(f"{verb}: {failure}", flush=True)

@@ -52,14 +52,17 @@ json runningVersion(const RunningVersion& v) {
 }
 
 ActiveRollback activeRollback(const json& at) {
-  ActiveRollback out{text(at, "name"), text(at, "uid"), text(at, "token"), text(at, "since"), {}, {}};
+  ActiveRollback out{text(at, "name"),           text(at, "uid"), text(at, "token"), text(at, "since"), {}, {},
+                     text(at, "keepPreviousFor")};
   const json& resume = child(at, "resume");
   for (const auto& c : child(resume, "components"))
     out.components.push_back({text(c, "name"), text(c, "workloadKind"), text(c, "workloadName"), text(c, "container"),
                               text(c, "image"), static_cast<int>(integer(c, "replicas")), text(c, "workloadUid")});
   for (const auto& s : child(resume, "stores"))
     out.stores.push_back({text(s, "store"), text(s, "database"), text(s, "systemIdentifier"),
-                          static_cast<std::uint32_t>(integer(s, "liveOid"))});
+                          static_cast<std::uint32_t>(integer(s, "liveOid")), text(s, "action"), text(s, "stageName"),
+                          text(s, "prevName"), text(s, "revertedName"),
+                          static_cast<std::uint32_t>(integer(s, "stageOid"))});
   return out;
 }
 json activeRollback(const ActiveRollback& active) {
@@ -72,16 +75,23 @@ json activeRollback(const ActiveRollback& active) {
                           {"image", c.image},
                           {"replicas", c.replicas},
                           {"workloadUid", c.workloadUid}});
-  for (const auto& s : active.stores)
-    stores.push_back({{"store", s.store},
-                      {"database", s.database},
-                      {"systemIdentifier", s.systemIdentifier},
-                      {"liveOid", s.liveOid}});
-  return {{"name", active.name},
-          {"uid", active.uid},
-          {"token", active.token},
-          {"since", active.since},
-          {"resume", {{"components", components}, {"stores", stores}}}};
+  for (const auto& s : active.stores) {
+    json store = {
+        {"store", s.store}, {"database", s.database}, {"systemIdentifier", s.systemIdentifier}, {"liveOid", s.liveOid}};
+    put(store, "action", s.action);
+    put(store, "stageName", s.stageName);
+    put(store, "prevName", s.prevName);
+    put(store, "revertedName", s.revertedName);
+    put(store, "stageOid", static_cast<std::int64_t>(s.stageOid));
+    stores.push_back(std::move(store));
+  }
+  json out = {{"name", active.name},
+              {"uid", active.uid},
+              {"token", active.token},
+              {"since", active.since},
+              {"resume", {{"components", components}, {"stores", stores}}}};
+  put(out, "keepPreviousFor", active.keepPreviousFor);
+  return out;
 }
 
 }  // namespace
@@ -127,6 +137,8 @@ Result<Framework> decodeFramework(std::string_view document) {
     out.status.activeRollback = activeRollback(child(status, "activeRollback"));
   if (const json& backup = child(status, "activeBackup"); backup.is_object())
     out.status.activeBackup = ActiveBackup{text(backup, "name"), text(backup, "uid"), text(backup, "since")};
+  if (const json& last = child(status, "lastRollback"); last.is_object())
+    out.status.lastRollback = LastRollback{text(last, "name"), text(last, "uid"), text(last, "completedAt")};
   out.status.steps = steps(child(status, "steps"));
   out.status.conditions = conditions(child(status, "conditions"));
   return out;
@@ -154,6 +166,9 @@ std::string encodeFrameworkStatus(const Framework& framework) {
   if (s.activeBackup)
     status["activeBackup"] = {
         {"name", s.activeBackup->name}, {"uid", s.activeBackup->uid}, {"since", s.activeBackup->since}};
+  if (s.lastRollback)
+    status["lastRollback"] = {
+        {"name", s.lastRollback->name}, {"uid", s.lastRollback->uid}, {"completedAt", s.lastRollback->completedAt}};
   put(status, "steps", steps(s.steps));
   put(status, "conditions", conditions(s.conditions));
   out["status"] = std::move(status);

@@ -20,14 +20,14 @@ constexpr std::array kPhases{Phase::Pending,   Phase::Planning,  Phase::Planned,
 // API server and one from Git have the same digest. nlohmann keeps members sorted.
 std::string digestOf(json spec) {
   for (const char* name : {"suspend", "abort"}) spec.erase(name);
-  const json defaults = {
-      {"reason", "Manual"}, {"mode", "Execute"}, {"keepPreviousFor", "24h"}, {"timeoutSeconds", 3600}, {"message", ""}};
+  const json defaults = {{"reason", "Manual"},     {"mode", "Execute"}, {"keepPreviousFor", "24h"},
+                         {"timeoutSeconds", 3600}, {"message", ""},     {"onFailure", "Revert"}};
   for (const auto& [name, value] : defaults.items())
     if (spec.contains(name) && spec[name] == value) spec.erase(name);
   if (spec.contains("verification") && child(spec["verification"], "soakSeconds") == json(0))
     spec["verification"].erase("soakSeconds");
   if (spec.contains("to") && child(spec["to"], "lastKnownGood") == json(false)) spec["to"].erase("lastKnownGood");
-  for (const char* name : {"unknownSpace", "unknownKeys"})
+  for (const char* name : {"unknownSpace", "unknownKeys", "dataLoss"})
     if (spec.contains("accept") && child(spec["accept"], name) == json(false)) spec["accept"].erase(name);
   if (spec.contains("scope") && spec["scope"].is_array())
     std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
@@ -59,6 +59,7 @@ RollbackPlan plan(const json& at) {
     store.prevName = text(s, "prevName");
     store.revertedName = text(s, "revertedName");
     store.stageOid = static_cast<std::uint32_t>(integer(s, "stageOid"));
+    store.writtenFrom = text(s, "writtenFrom");
     out.stores.push_back(std::move(store));
   }
   out.steps = texts(child(at, "steps"));
@@ -93,6 +94,7 @@ json plan(const RollbackPlan& p) {
     put(store, "prevName", s.prevName);
     put(store, "revertedName", s.revertedName);
     put(store, "stageOid", static_cast<std::int64_t>(s.stageOid));
+    put(store, "writtenFrom", s.writtenFrom);
     stores.push_back(std::move(store));
   }
   put(out, "stores", stores);
@@ -165,7 +167,7 @@ Result<FrameworkRollback> decodeFrameworkRollback(std::string_view document) {
   out.spec.fromVersion = text(child(spec, "from"), "version");
   const json& to = child(spec, "to");
   out.spec.to = {text(to, "version"), text(child(to, "backupRef"), "name"), text(to, "backupPath"),
-                 flag(to, "lastKnownGood")};
+                 flag(to, "lastKnownGood"), text(to, "undo")};
   out.spec.scope = texts(child(spec, "scope"));
   out.spec.mode = text(spec, "mode", "Execute");
   out.spec.soakSeconds = static_cast<int>(integer(child(spec, "verification"), "soakSeconds"));
@@ -174,6 +176,8 @@ Result<FrameworkRollback> decodeFrameworkRollback(std::string_view document) {
   out.spec.timeoutSeconds = static_cast<int>(integer(spec, "timeoutSeconds", 3600));
   out.spec.acceptUnknownSpace = flag(child(spec, "accept"), "unknownSpace");
   out.spec.acceptUnknownKeys = flag(child(spec, "accept"), "unknownKeys");
+  out.spec.acceptDataLoss = flag(child(spec, "accept"), "dataLoss");
+  out.spec.onFailure = text(spec, "onFailure", "Revert");
   out.spec.suspend = flag(spec, "suspend");
   out.spec.abort = flag(spec, "abort");
   out.specDigest = digestOf(spec.is_object() ? spec : json::object());

@@ -272,6 +272,15 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
   out.rollback = std::move(*decoded);
   if (auto done = common(out.ns, namespace_, out.rollback.spec.frameworkName, "", out.rollback.meta.uid, call); !done)
     return done.error();
+  if (const auto& undo = out.rollback.spec.to.undo; !undo.empty()) {
+    auto target = read(kube::get(api::kFrameworkRollbacks, namespace_, undo), call);
+    if (!target) return target.error();
+    if (*target) {
+      auto undone = api::decodeFrameworkRollback(**target);
+      if (!undone) return undone.error();
+      out.undoTarget = std::move(*undone);
+    }
+  }
   auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
                               [&](std::string_view item) -> Result<void> {
                                 auto backup = api::decodeFrameworkBackup(item);
@@ -337,12 +346,23 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
     if (!*there) return Holder::Gone;
     auto meta = kube::decodeMeta(**there);
     if (!meta) return meta.error();
-    return meta->uid == uid ? Holder::Present : Holder::Gone;
+    if (meta->uid != uid) return Holder::Gone;
+    if (resource.plural != api::kFrameworkRollbacks.plural) return Holder::Present;
+    auto rollback = api::decodeFrameworkRollback(**there);
+    if (!rollback) return rollback.error();
+    const auto& phase = rollback->status.phase;
+    return phase && api::isEnding(*phase) ? Holder::Ended : Holder::Present;
   };
   if (const auto& active = out.object.status.activeRollback) {
     auto holder = holderOf(api::kFrameworkRollbacks, active->name, active->uid);
     if (!holder) return holder.error();
     out.holder = *holder;
+    if (out.holder == Holder::Gone) {
+      NamespaceSnapshot lost;
+      if (auto done = jobs(lost, namespace_, active->uid, call); !done) return done.error();
+      out.lostJobs = std::move(lost.jobs);
+      out.lostOrphans = std::move(lost.orphans);
+    }
   }
   if (const auto& active = out.object.status.activeBackup) {
     auto holder = holderOf(api::kFrameworkBackups, active->name, active->uid);

@@ -106,6 +106,7 @@ TEST_CASE("given a FrameworkRollback with every field, when it is read, then eve
                                       {"to.backupRef.name", [](R r) { return r.spec.to.backupName; }},
                                       {"to.backupPath", [](R r) { return r.spec.to.backupPath; }},
                                       {"to.lastKnownGood", [](R r) { return r.spec.to.lastKnownGood; }},
+                                      {"to.undo", [](R r) { return r.spec.to.undo; }},
                                       {"scope[]", [](R r) { return r.spec.scope.at(0); }},
                                       {"mode", [](R r) { return r.spec.mode; }},
                                       {"verification.soakSeconds", [](R r) { return r.spec.soakSeconds; }},
@@ -114,6 +115,8 @@ TEST_CASE("given a FrameworkRollback with every field, when it is read, then eve
                                       {"timeoutSeconds", [](R r) { return r.spec.timeoutSeconds; }},
                                       {"accept.unknownSpace", [](R r) { return r.spec.acceptUnknownSpace; }},
                                       {"accept.unknownKeys", [](R r) { return r.spec.acceptUnknownKeys; }},
+                                      {"accept.dataLoss", [](R r) { return r.spec.acceptDataLoss; }},
+                                      {"onFailure", [](R r) { return r.spec.onFailure; }},
                                       {"suspend", [](R r) { return r.spec.suspend; }},
                                       {"abort", [](R r) { return r.spec.abort; }}});
 }
@@ -210,7 +213,11 @@ TEST_CASE("given one wish from Git and from the API server, when its digest is m
   const json written = {
       {"frameworkRef", {{"name", "n8n"}}}, {"to", {{"version", "1.0"}}}, {"scope", {"Version", "Databases"}}};
   json stored = written;
-  stored.update(json{{"reason", "Manual"}, {"mode", "Execute"}, {"keepPreviousFor", "24h"}, {"timeoutSeconds", 3600}});
+  stored.update(json{{"reason", "Manual"},
+                     {"mode", "Execute"},
+                     {"keepPreviousFor", "24h"},
+                     {"timeoutSeconds", 3600},
+                     {"onFailure", "Revert"}});
   CHECK(digest(written).size() == 64);
   CHECK(digest(stored) == digest(written));
   for (const json& same :
@@ -231,7 +238,8 @@ TEST_CASE("given another wish, when its digest is made, then it is another") {
         json{{"from", {{"version", "2"}}}}, json{{"to", {{"version", "1.1"}}}}, json{{"to", {{"lastKnownGood", true}}}},
         json{{"scope", {"Version"}}}, json{{"mode", "Plan"}}, json{{"verification", {{"soakSeconds", 1}}}},
         json{{"keepPreviousFor", "48h"}}, json{{"validUntil", "2026-11-24T00:00:00Z"}}, json{{"timeoutSeconds", 60}},
-        json{{"accept", {{"unknownSpace", true}}}}}) {
+        json{{"accept", {{"unknownSpace", true}}}}, json{{"accept", {{"dataLoss", true}}}}, json{{"onFailure", "Hold"}},
+        json{{"to", {{"undo", "1.0"}}}}}) {
     INFO(other);
     json changed = written;
     changed.update(other);

@@ -365,6 +365,66 @@ TEST_CASE("switchback that cannot be done leaves live open") {
   REQUIRE(world.server.databases["shop"].oid == 200);
 }
 
+TEST_CASE("without the OID of a staged copy, going back looks, opens live, and swaps nothing") {
+  World world;
+  world.task.expect.stageOid = 0;
+  SECTION("live is the original") {}
+  SECTION("and was left closed") { world.server.databases["shop"].open = false; }
+  SECTION("another one is live") {
+    world.server.databases["shop"] = {300, true, "put there by somebody"};
+    world.server.databases["shop_prev_ab12cd34"] = {100, false, ""};
+    const auto outcome = switchBack(world.task, world.env);
+    REQUIRE(outcome.kind == Kind::Refused);
+    REQUIRE(outcome.code == "WrongDatabase");
+    REQUIRE(world.server.databases["shop"].oid == 300);
+    REQUIRE(world.server.databases["shop_prev_ab12cd34"].oid == 100);
+    return;
+  }
+  const auto outcome = switchBack(world.task, world.env);
+  INFO(outcome.code << " " << outcome.message);
+  REQUIRE(outcome.result == "{\"liveOid\":100,\"revertedOid\":0}");
+  REQUIRE(describe(world) == kOriginal);
+}
+
+TEST_CASE("every crash of an undo ends with the kept copy live, or kept again if it is taken back") {
+  // After a rollback's switch: live is its copy, what was live before is kept. The undo switches that in.
+  const auto prepare = [](World& world) {
+    REQUIRE(switchOver(world.task, world.env).kind == Kind::Succeeded);
+    world.task.id = "cd56ef78";
+    world.task.expect.liveOid = 200;
+    world.task.expect.stageOid = 100;
+    world.task.names = {"shop_prev_ab12cd34", "shop_reverted_cd56ef78", "shop_prev_cd56ef78"};
+  };
+  World clean;
+  prepare(clean);
+  const int before = clean.server.statements;
+  REQUIRE(switchOver(clean.task, clean.env).kind == Kind::Succeeded);
+  const std::string undone = "shop=100 open, shop_reverted_cd56ef78=200 closed, ";
+  REQUIRE(describe(clean) == undone);
+  for (int at = 1; at <= clean.server.statements - before; ++at)
+    for (const Hit hit : kHits)
+      for (const bool back : {false, true}) {
+        World world;
+        prepare(world);
+        const std::string story = "hit " + std::to_string(static_cast<int>(hit)) + " at " + std::to_string(at);
+        world.server.hitAt(at, hit);
+        attempt(world, switchOver);
+        holdsAlways(world, story);
+        world.server.hitAt(0, Hit::None);
+        const auto outcome = back ? switchBack(world.task, world.env) : switchOver(world.task, world.env);
+        INFO(story << ": " << outcome.code << " " << outcome.message);
+        REQUIRE(outcome.kind == Kind::Succeeded);
+        const std::string end = describe(world);
+        if (!back)
+          REQUIRE(end == undone);
+        else
+          REQUIRE((end == "shop=200 open, shop_prev_cd56ef78=100 closed, " ||
+                   end == "shop=200 open, shop_prev_ab12cd34=100 closed, "));
+        if (back && end.find("cd56ef78") != std::string::npos)
+          REQUIRE(switchOver(world.task, world.env).code == "AlreadyReverted");
+      }
+}
+
 TEST_CASE("postgres itself is never renamed") {
   World world;
   world.task.postgres.database = "postgres";
@@ -381,6 +441,15 @@ TEST_CASE("discard drops this rollback's attempts up to its own, and nothing els
   const auto outcome = discard(world.task, world.env);
   REQUIRE(outcome.result == "{\"dropped\":[\"shop_stage_ab12cd34_1\",\"shop_stage_ab12cd34_2\"]}");
   REQUIRE(world.server.droppedNames == std::set<std::string>{"shop_stage_ab12cd34_1", "shop_stage_ab12cd34_2"});
+}
+
+TEST_CASE("discard of a lost rollback, whose attempts nobody knows, drops all of them and no other's") {
+  World world;
+  for (const char* name : {"shop_stage_ab12cd34_17", "shop_stage_99999999_1", "shop_prev_ab12cd34"})
+    world.server.databases[name] = {static_cast<Oid>(300 + world.server.databases.size()), false, ""};
+  world.task.names.stage = "shop_stage_ab12cd34_999999";
+  REQUIRE(discard(world.task, world.env).kind == Kind::Succeeded);
+  REQUIRE(world.server.droppedNames == std::set<std::string>{"shop_stage_ab12cd34_1", "shop_stage_ab12cd34_17"});
 }
 
 TEST_CASE("cleanup drops by name and OID, never live, and goes on after one that cannot go") {

@@ -1,5 +1,5 @@
-// Framework: what it says of the application, what it remembers, what it drops, and what becomes of a lock without a
-// holder.
+// Framework: what it says of the application, what it remembers, what it drops. (A lock without a holder:
+// lost_lock_test.cpp.)
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -326,62 +326,6 @@ TEST_CASE("Given copies kept for undo, when their time is over, then they are dr
 }
 
 TEST_CASE(
-    "Given a lock whose rollback is gone, when nothing can have been switched, then what it stopped is started again, "
-    "once") {
-  CatalogModel model;
-  model.framework.status.activeRollback = lockOf(model);
-  model.rollbackExists = false;
-  model.scale(0);
-  model.runFramework(10);
-  {
-    INFO(model.story());
-    REQUIRE(model.deployment.replicas == 2);
-    REQUIRE(model.condition("Stalled").status == "True");
-    REQUIRE(model.condition("Stalled").reason == "RollbackGone");
-    REQUIRE(model.condition("Stalled").message.find(
-                "kubectl annotate framework shop -n demo --overwrite rollback.pa-ecosystem.io/unlock=lock-uid") !=
-            std::string::npos);
-    REQUIRE(model.framework.status.activeRollback);
-  }
-  model.scale(0);  // by somebody who has a reason
-  model.runFramework(10);
-  REQUIRE(model.deployment.replicas == 0);
-  model.framework.meta.annotations[api::kAnnotationUnlock] = "lock-uid";
-  model.runFramework(20);
-  INFO(model.story());
-  REQUIRE_FALSE(model.framework.status.activeRollback);
-  REQUIRE(model.framework.meta.finalizers.empty());
-  for (const auto& record : model.framework.status.steps) REQUIRE(record.name != "ReturnToService");
-  REQUIRE(model.violations.empty());
-}
-
-TEST_CASE(
-    "Given a lock whose rollback is gone, when data may have been switched, then nothing is started and the condition "
-    "says why") {
-  struct Case {
-    void (*arrange)(CatalogModel&);
-    const char* says;
-  };
-  const auto c =
-      GENERATE(Case{[](CatalogModel& m) { m.deployment.containers[0].image = "localhost/demo-app:0.9.0"; },
-                    "has image localhost/demo-app:0.9.0"},
-               Case{[](CatalogModel& m) { m.deployment.meta.uid = "another"; }, "was re-created"},
-               Case{[](CatalogModel& m) { m.framework.spec.components.clear(); }, "does not exist any more"});
-  CatalogModel model;
-  model.framework.status.activeRollback = lockOf(model);
-  model.rollbackExists = false;
-  model.scale(0);
-  c.arrange(model);
-  model.runFramework(10);
-  INFO(model.story());
-  REQUIRE(model.deployment.replicas == 0);
-  REQUIRE(model.condition("Stalled").reason == "RollbackGone");
-  REQUIRE(model.condition("Stalled").message.find(c.says) != std::string::npos);
-  REQUIRE(model.condition("Stalled").message.find("kubectl annotate") != std::string::npos);
-  REQUIRE(model.violations.empty());
-}
-
-TEST_CASE(
     "Given the unlock annotation, when it names the lock, then it is released with a warning; another uid does "
     "nothing") {
   const bool right = GENERATE(true, false);
@@ -389,6 +333,7 @@ TEST_CASE(
   model.framework.status.activeRollback = lockOf(model);
   model.framework.meta.finalizers = {api::kFrameworkFinalizer};
   model.framework.meta.annotations[api::kAnnotationUnlock] = right ? "lock-uid" : "older-uid";
+  model.rollbackExists = false;
   const auto decision = model.decideFramework();
   model.apply(decision);
   REQUIRE(model.framework.status.activeRollback.has_value() != right);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/resources.h"
+#include "framework/framework.h"
 #include "rollback/ledger.h"
 #include "rollback/rollback.h"
 
@@ -46,6 +47,17 @@ api::FrameworkRollback wish() {
   rollback.spec.reason = "FailedUpgrade";
   rollback.spec.to.version = "1.0.0";
   rollback.specDigest = "spec-digest";
+  return rollback;
+}
+
+api::FrameworkRollback undoOf(const std::string& target, const std::string& id) {
+  auto rollback = wish();
+  rollback.meta.name = "undo-" + target.substr(0, 20) + "-" + id;
+  rollback.meta.uid = id + "-0000-0000-0000-000000000002";
+  rollback.spec.to = {};
+  rollback.spec.to.undo = target;
+  rollback.spec.acceptDataLoss = true;
+  rollback.specDigest = "spec-digest-of-" + id;
   return rollback;
 }
 
@@ -112,29 +124,66 @@ bool World::serving() const {
          std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }) == 2;
 }
 
-reconcilers::RollbackSnapshot World::snapshot() {
-  reconcilers::RollbackSnapshot in;
-  in.ns.now = now;
-  in.ns.newToken = "token-" + std::to_string(++uids_);
-  in.ns.optIn.allowed = true;
-  in.ns.framework = framework;
-  in.ns.frameworkClass = frameworkClass;
+reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
+  reconcilers::NamespaceSnapshot in;
+  in.now = now;
+  in.newToken = "token-" + std::to_string(++uids_);
+  in.terminating = terminating;
+  in.optIn.allowed = true;
+  in.framework = framework;
+  in.frameworkClass = frameworkClass;
   api::BackupRepository repository;
   repository.meta.name = "backups";
   repository.spec.claimName = "backups";
-  in.ns.repository = repository;
-  in.ns.repositoryClaimExists = true;
-  in.ns.workloads["Deployment/shop"] = {deployment, pods};
-  in.ns.workloads["StatefulSet/db"] = {database, {}};
+  in.repository = repository;
+  in.repositoryClaimExists = true;
+  in.workloads["Deployment/shop"] = {deployment, pods};
+  in.workloads["StatefulSet/db"] = {database, {}};
   for (const auto& [name, model] : jobs) {
+    if (model.ownerUid != ownerUid) continue;
     reconcilers::JobView view;
     view.job = model.job;
     if (model.podStarted) view.pods = {model.pod};
     view.outcome = model.outcome;
     view.progress = model.progress;
-    in.ns.jobs.push_back(view);
+    in.jobs.push_back(view);
   }
+  return in;
+}
+
+reconcilers::FrameworkSnapshot World::frameworkSnapshot() {
+  using Holder = reconcilers::FrameworkSnapshot::Holder;
+  reconcilers::FrameworkSnapshot in;
+  in.ns = space(framework.meta.uid);
+  in.object = framework;
+  if (const auto& active = framework.status.activeRollback) {
+    const bool isPast =
+        std::any_of(past.begin(), past.end(), [&](const auto& p) { return p.second.meta.uid == active->uid; });
+    if (isPast) {
+      in.holder = Holder::Ended;
+    } else if (!rollback || rollback->meta.uid != active->uid) {
+      in.holder = Holder::Gone;
+      in.lostJobs = space(active->uid).jobs;
+    } else {
+      in.holder = rollback->status.phase && api::isEnding(*rollback->status.phase) ? Holder::Ended : Holder::Present;
+    }
+  }
+  return in;
+}
+
+void World::loseRollback(bool collected) {
+  const std::string uid = rollback->meta.uid;
+  rollback.reset();
+  for (auto it = jobs.begin(); collected && it != jobs.end();)
+    it = it->second.ownerUid == uid ? jobs.erase(it) : std::next(it);
+  log.push_back(collected ? "the rollback is gone, and its Jobs" : "the rollback is gone");
+}
+
+reconcilers::RollbackSnapshot World::snapshot() {
+  reconcilers::RollbackSnapshot in;
+  in.ns = space(rollback->meta.uid);
   in.rollback = *rollback;
+  if (const auto target = past.find(rollback->spec.to.undo); target != past.end()) in.undoTarget = target->second;
   in.ledger = ledger;
   if (backupExists) {
     api::FrameworkBackup backup;
@@ -191,12 +240,19 @@ bool World::send(const kube::Request& request) {
   }
   if (plural == "frameworks") {
     if (body["metadata"]["resourceVersion"] != framework.meta.resourceVersion) return false;
+    if (request.subresource != "status") {
+      framework.meta.finalizers = body["metadata"]["finalizers"].get<std::vector<std::string>>();
+      touch(framework.meta);
+      return true;
+    }
     json whole = body;
     whole["spec"] = {{"classRef", {{"name", "demo"}}}};
     auto decoded = api::decodeFramework(whole.dump());
     if (!decoded) return false;
     if (framework.status.activeRollback && decoded->status.activeRollback &&
-        framework.status.activeRollback->uid != decoded->status.activeRollback->uid)
+        framework.status.activeRollback->uid != decoded->status.activeRollback->uid &&
+        !(rollback && past.count(rollback->spec.to.undo) &&
+          past.at(rollback->spec.to.undo).meta.uid == framework.status.activeRollback->uid))
       violation("S6: the lock of another was overwritten");
     framework.status = decoded->status;
     touch(framework.meta);
@@ -253,6 +309,7 @@ bool World::send(const kube::Request& request) {
       }
       model.image = pod["containers"][0]["image"];
       model.effect = body["metadata"]["labels"][api::kLabelEffect];
+      model.ownerUid = body["metadata"]["labels"][api::kLabelOwnerUid];
       if (pod["automountServiceAccountToken"] != false) violation("a Job with a token: " + name);
       if (model.effect == "write" && !framework.status.activeRollback)
         violation("S6: a write Job without the lock: " + name);
@@ -329,6 +386,9 @@ void World::runMover(ModelJob& model) {
                    {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
                    {"blockers", json::array()},
                    {"keys", json::array()}};
+    result["databases"] = json::array();
+    for (const auto& [name, database] : databases)
+      if (name != "shop") result["databases"].push_back({{"name", name}, {"oid", database.oid}});
     for (const auto& b : blockers) result["blockers"].push_back({{"code", b.code}, {"message", b.message}});
     for (const auto& key : task.value("keys", json::array()))
       result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
@@ -370,7 +430,7 @@ void World::runMover(ModelJob& model) {
     }
     const std::string stage = names["stage"], prev = names["prev"];
     if (live.oid == expect["liveOid"]) {
-      if (deployment.containers[0].image != "localhost/demo-app:1.0.0")
+      if (rollback && deployment.containers[0].image != rollback->status.plan->images[0].second)
         violation("switched before the image was the target's");
       databases[prev] = live;
       databases[prev].open = false;
@@ -382,9 +442,11 @@ void World::runMover(ModelJob& model) {
     return finish(succeeded({{"liveOid", databases["shop"].oid}, {"prevOid", databases[prev].oid}}));
   }
   if (model.verb == "switchback") {
-    if (livePods() > 0) violation("S8: switched back while the application runs");
     std::uint32_t reverted = 0;
-    if (live.oid == expect["stageOid"]) {
+    if (live.oid != expect["liveOid"] && live.oid != expect["stageOid"])
+      return finish(failed("WrongDatabase", "live is neither"));
+    if (live.oid != expect["liveOid"]) {
+      if (livePods() > 0) violation("S8: switched back while the application runs");
       databases[names["reverted"]] = live;
       databases[names["reverted"]].open = false;
       reverted = live.oid;
@@ -392,6 +454,9 @@ void World::runMover(ModelJob& model) {
       databases.erase(names["prev"]);
     }
     databases["shop"].open = true;
+    // Who comes second finds it done.
+    const auto known = databases.find(names["reverted"]);
+    if (known != databases.end() && known->second.oid == expect["stageOid"]) reverted = known->second.oid;
     return finish(succeeded({{"liveOid", databases["shop"].oid}, {"revertedOid", reverted}}));
   }
   if (model.verb == "check") {
@@ -407,7 +472,7 @@ void World::runMover(ModelJob& model) {
   }
   if (model.verb == "discard") {
     for (auto it = databases.begin(); it != databases.end();)
-      it = it->first.rfind("shop_stage_", 0) == 0 ? databases.erase(it) : std::next(it);
+      it = it->first.rfind("shop_stage_" + task["id"].get<std::string>(), 0) == 0 ? databases.erase(it) : std::next(it);
     return finish(succeeded({{"dropped", json::array()}}));
   }
   violation("a verb nobody knows: " + model.verb);
@@ -456,7 +521,64 @@ void World::step(int millis) {
   deployment.availableReplicas = deployment.readyReplicas;
 }
 
+reconcilers::Decision World::decideFramework() {
+  return reconcilers::reconcileFramework(frameworkSnapshot(), kSettings);
+}
+
+bool World::runFramework(int passes) {
+  for (int i = 0; i < passes && !lockFree(); ++i) framePass();
+  return lockFree();
+}
+
 reconcilers::Decision World::decide() { return reconcilers::reconcileRollback(snapshot(), kSettings); }
+
+void World::apply(api::FrameworkRollback next) {
+  if (rollback) past[rollback->meta.name] = *rollback;
+  rollback = std::move(next);
+  ledger.reset();  // it has one of its own
+}
+
+void World::pass(std::size_t most, int millis) {
+  if (rollback) {
+    const auto requests = decide().requests;
+    for (std::size_t i = 0; i < requests.size() && i < most; ++i)
+      if (!send(requests[i])) break;
+  }
+  step(millis);
+}
+
+void World::framePass(std::size_t most, int millis) {
+  const auto requests = decideFramework().requests;
+  for (std::size_t i = 0; i < requests.size() && i < most; ++i)
+    if (!send(requests[i])) break;
+  step(millis);
+}
+
+bool World::ended() const { return !rollback || (rollback->status.phase && api::isEnding(*rollback->status.phase)); }
+
+bool World::keeps(const std::string& database, std::uint32_t oid) const {
+  const auto& kept = framework.status.kept;
+  return std::any_of(kept.begin(), kept.end(),
+                     [&](const auto& copy) { return copy.name == database && copy.oid == oid; });
+}
+
+std::string World::story() const {
+  std::string out;
+  for (const auto& line : log) out += line + "\n";
+  if (rollback)
+    out += "rollback " + rollback->meta.name + " " +
+           (rollback->status.phase ? api::toString(*rollback->status.phase) : "new") + " " + rollback->status.reason +
+           ": " + rollback->status.message + "\n";
+  for (const auto& c : framework.status.conditions)
+    out += "framework " + c.type + "=" + c.status + " " + c.reason + ": " + c.message + "\n";
+  for (const auto& [name, database] : databases)
+    out +=
+        name + " " + std::to_string(database.oid) + (database.open ? " open: " : " closed: ") + database.content + "\n";
+  for (const auto& copy : framework.status.kept)
+    out += "kept " + copy.name + " " + std::to_string(copy.oid) + " of " + copy.ofName + "\n";
+  for (const auto& line : violations) out += "VIOLATION " + line + "\n";
+  return out;
+}
 
 bool World::run(int passes) {
   for (int i = 0; i < passes; ++i) {

@@ -26,7 +26,7 @@ struct ModelDatabase {
 
 struct ModelJob {
   kube::Job job;
-  std::string verb, store, task, image, effect;
+  std::string verb, store, task, image, effect, ownerUid;
   bool created = true;
   bool podStarted = false;
   kube::Pod pod;
@@ -48,10 +48,12 @@ class World {
   std::vector<reconcilers::Blocker> blockers;
   std::string keyState = "Match";
   bool checkHealthy = true;
+  bool terminating = false;  // the namespace
 
   // --- the world
   WallTime now{};
   std::optional<api::FrameworkRollback> rollback;
+  std::map<std::string, api::FrameworkRollback> past;  // those that were before, by name
   api::Framework framework;
   api::FrameworkClass frameworkClass;
   kube::Workload deployment, database;
@@ -65,6 +67,7 @@ class World {
   std::vector<std::string> violations;  // of rules any request must keep
 
   reconcilers::RollbackSnapshot snapshot();
+  reconcilers::FrameworkSnapshot frameworkSnapshot();
   // Sends one request; false: the API server refused it (Conflict, Invalid, NotFound).
   bool send(const kube::Request& request);
   // Controllers, kubelet and Jobs make one move; time goes on by `millis`.
@@ -74,7 +77,21 @@ class World {
   // ended.
   bool run(int passes = 400);
   reconcilers::Decision decide();
+  reconcilers::Decision decideFramework();
+  // decideFramework, send, step, until the lock is free or `passes` are used up; true if it is free.
+  bool runFramework(int passes = 400);
+  // The rollback's finalizer is torn off and it is gone; its Jobs with it, if the garbage collector has come by.
+  void loseRollback(bool collected);
 
+  // The present rollback stays as it is, as one that was; this one is looked at from now on.
+  void apply(api::FrameworkRollback next);
+  // One pass of the rollback's reconciler whose first `most` writes are executed, and one move of the world.
+  void pass(std::size_t most = 100, int millis = 500);
+  void framePass(std::size_t most = 100, int millis = 500);  // of the framework's
+  bool ended() const;                                        // the rollback is gone, or at an end
+  std::string story() const;
+
+  bool keeps(const std::string& database, std::uint32_t oid) const;  // it is in the framework's list of kept copies
   bool lockFree() const { return !framework.status.activeRollback; }
   int livePods() const;
   int liveJobs() const;
@@ -83,6 +100,7 @@ class World {
   static constexpr const char* kName = "back-to-1";
 
  private:
+  reconcilers::NamespaceSnapshot space(const std::string& ownerUid);
   void touch(kube::ObjectMeta& meta) { meta.resourceVersion = std::to_string(++version_); }
   void runMover(ModelJob& job);
   void violation(const std::string& text) { violations.push_back(text); }
@@ -93,5 +111,7 @@ class World {
 
 // The rollback of the examples: to version 1.0.0.
 api::FrameworkRollback wish();
+// The undo of `target`, with its loss accepted. `id`: the first 8 characters of its uid.
+api::FrameworkRollback undoOf(const std::string& target, const std::string& id = "cd56ef78");
 
 }  // namespace rollback::test

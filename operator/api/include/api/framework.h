@@ -115,6 +115,11 @@ struct ResumeStore {
   std::string store, database;
   std::string systemIdentifier;
   std::uint32_t liveOid = 0;
+  std::string action;  // as planned: Restore | Undo | Keep
+  // The names and the OID of the copy that is switched in: what going back needs, should the rollback be lost. The OID
+  // is written before the application is stopped; 0: no go token can have been given.
+  std::string stageName, prevName, revertedName;
+  std::uint32_t stageOid = 0;
 };
 
 // The lock, taken by compare-and-swap, with all that is needed to return the application to service.
@@ -122,6 +127,12 @@ struct ActiveRollback {
   std::string name, uid, token, since;
   std::vector<ResumeComponent> components;
   std::vector<ResumeStore> stores;
+  std::string keepPreviousFor;  // the rollback's, for what is kept if it is lost
+};
+
+// The latest rollback that succeeded: the only one that can be undone.
+struct LastRollback {
+  std::string name, uid, completedAt;
 };
 
 struct ActiveBackup {
@@ -136,6 +147,7 @@ struct FrameworkStatus {
   std::vector<KeptCopy> kept;
   std::optional<ActiveRollback> activeRollback;
   std::optional<ActiveBackup> activeBackup;
+  std::optional<LastRollback> lastRollback;
   std::vector<StepRecord> steps;  // Jobs of the framework's own: Inspect (message: the images it is for), Cleanup
   std::vector<kube::Condition> conditions;
 };

@@ -14,9 +14,11 @@
 
 namespace rollback::api {
 
-struct RollbackTarget {  // exactly one of version, backupRef, backupPath, lastKnownGood; version may come with a backup
+struct RollbackTarget {  // exactly one of version, backupRef, backupPath, lastKnownGood, undo; version may come with a
+                         // backup
   std::string version, backupName, backupPath;
   bool lastKnownGood = false;
+  std::string undo;  // name of the rollback to undo
 };
 
 struct FrameworkRollbackSpec {
@@ -33,6 +35,8 @@ struct FrameworkRollbackSpec {
   int timeoutSeconds = 3600;        // Lock to Verify; Revert has as long again
   bool acceptUnknownSpace = false;  // spec.accept.unknownSpace: stage although the server's free space is unknown
   bool acceptUnknownKeys = false;   // spec.accept.unknownKeys
+  bool acceptDataLoss = false;  // spec.accept.dataLoss: undo a success, and lose from service what was written since
+  std::string onFailure = "Revert";  // Revert | Hold: what a failure after Quiesce leads to
   bool suspend = false;
   bool abort = false;
 };
@@ -57,14 +61,16 @@ bool isEnding(Phase phase);
 
 struct PlannedStore {
   std::string name;
-  std::string action;  // Restore | Keep
+  std::string action;  // Restore: from the backup | Undo: from the copy kept by the rollback that is undone | Keep
   std::string reason;  // why
   std::string database, systemIdentifier;
   std::uint32_t liveOid = 0;
   std::int64_t liveBytes = 0, requiredBytes = 0;
   SchemaLevel liveSchema, targetSchema;
+  // What is switched in, what the live database is called then, and what the former is called if it is taken back.
   std::string stageName, prevName, revertedName;
-  std::uint32_t stageOid = 0;  // known after Stage
+  std::uint32_t stageOid = 0;  // known after Stage; of a kept copy, from the plan on
+  std::string writtenFrom;     // Undo: since when the live data was written to
 };
 
 struct PlannedBackup {

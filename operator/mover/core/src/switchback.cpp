@@ -1,5 +1,6 @@
 // switchback: the previous database is live and open again; the other is kept, closed, as `reverted`. Nothing to do is
-// success, and nothing is dropped. One transaction, opening included.
+// success, and nothing is dropped. One transaction, opening included. Without expect.stageOid nothing can have been
+// switched: then it only looks, and says so if live is not the original.
 #include <nlohmann/json.hpp>
 
 #include "mover/names.h"
@@ -119,9 +120,8 @@ class SwitchBack {
 }  // namespace
 
 Outcome switchBack(const Task& task, Environment& env) {
-  if (task.expect.liveOid == 0 || task.expect.stageOid == 0 || task.names.prev.empty() || task.names.reverted.empty())
-    return refused(
-        problem(ErrorCode::BadInput, "BadTask", "going back needs expect.liveOid, expect.stageOid and names"));
+  if (task.expect.liveOid == 0 || task.names.prev.empty() || task.names.reverted.empty())
+    return refused(problem(ErrorCode::BadInput, "BadTask", "going back needs expect.liveOid and names"));
   if (isReserved(task.postgres.database, task.postgres.maintenanceDatabase))
     return refused(
         problem(ErrorCode::BadInput, "ReservedDatabase", "database " + task.postgres.database + " is never renamed"));

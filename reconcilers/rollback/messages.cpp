@@ -1,0 +1,62 @@
+#include "rollback/messages.h"
+
+#include "api/resources.h"
+#include "rollback/undo.h"
+
+namespace rollback::reconcilers {
+
+std::string kubectlDescribe(const StepContext& context) {
+  return "kubectl describe frameworkrollback " + context.draft.meta.name + " -n " + context.draft.meta.namespace_;
+}
+
+std::string unlockCommand(const StepContext& context) {
+  return "kubectl annotate framework " + context.draft.spec.frameworkName + " -n " + context.draft.meta.namespace_ +
+         " --overwrite " + api::kAnnotationUnlock + "=" + context.draft.meta.uid;
+}
+
+std::string successMessage(const StepContext& context) {
+  const auto& status = context.draft.status;
+  std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
+  if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
+  for (const auto& previous : status.previous)
+    text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
+  for (const auto& store : status.plan->stores)
+    if (store.action == "Keep") text += " · store " + store.name + " was left alone: " + store.reason;
+  if (!takesOver(context)) text += " · to undo: " + undoCommand(context.draft, true);
+  return text;
+}
+
+std::string heldState(StepContext& context) {
+  std::string text;
+  for (const auto& component : context.components()) {
+    if (!component.view->workload) continue;
+    const int replicas = component.view->workload->replicas;
+    text += (text.empty() ? "" : ", ") + component.key() +
+            (replicas == 0 ? " is stopped" : " runs at " + std::to_string(replicas) + " replicas") + " with image " +
+            (component.container() ? component.container()->image : "unknown");
+  }
+  for (const auto* store : context.switched()) {
+    const auto* go = context.findRecord("Go", store->name);
+    if (go && go->state == "Succeeded")
+      text += "; database " + store->database +
+              " is what was switched in, and what was live before is kept, closed, as " + store->prevName;
+    else if (go)
+      text += "; database " + store->database +
+              " may have been switched, or not: what was live before is then kept as " + store->prevName;
+    else
+      text += "; database " + store->database + " was not switched, " + store->stageName + " waits beside it, closed";
+  }
+  return text;
+}
+
+std::string letGoMessage(StepContext& context) {
+  std::string stays;
+  for (const auto* store : context.switched())
+    for (const auto& name : {store->database, store->stageName, store->prevName, store->revertedName})
+      if (!name.empty()) stays += (stays.empty() ? "" : ", ") + name;
+  return "rollback " + context.draft.meta.name + " is let go in step " + context.draft.status.step +
+         ", because its namespace is being deleted; the application is not returned to service" +
+         (stays.empty() ? "" : "; databases that may be there: " + stays);
+}
+
+}  // namespace rollback::reconcilers
