@@ -4,6 +4,7 @@ PRESET ?= release
 BUILD := build/$(PRESET)
 CLUSTER ?= demo
 FRAMEWORK ?= shop
+BENCH ?= list
 JOBS ?= $(shell nproc)
 export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 # Two checkouts share the compiler cache: paths are hashed relative to the tree.
@@ -45,8 +46,8 @@ lint: deps ## formatting, layering, clang-tidy on what changed
 format: deps ## clang-format in place
 	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
 
-bench: deps ## figures of tests/bench
-	@tests/bench/run.sh
+bench: deps ## figures (BENCH=list|restore), never assertions: tests/bench
+	@PRESET=$(PRESET) tests/bench/run.sh $(BENCH)
 
 clean: ## remove build output
 	@rm -rf build

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "laps.h"
 #include "mover/archive.h"
 #include "mover/backup_folder.h"
 #include "mover/content.h"
@@ -27,7 +28,10 @@ std::string timestampOf(const std::string& path) {
 class Backup {
  public:
   Backup(const Task& task, Environment& env)
-      : task_(task), env_(env), deadline_(Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds))) {
+      : task_(task),
+        env_(env),
+        deadline_(Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds))),
+        laps_(env.clock) {
     const std::size_t slash = task.repositoryPath.rfind('/');
     final_ = task.repositoryPath;
     part_ = slash == std::string::npos ? "." + final_ + ".part"
@@ -147,9 +151,12 @@ class Backup {
     store_.lsn = text(exported->at(0), 1);
     if (auto ok = env_.repository.removeTree(part_); !ok) return ok;  // of a run that died
     if (auto ok = env_.repository.makeFolders(part_ + "/postgres"); !ok) return ok;
+    laps_.lap("prepare");
     if (auto ok = dump(text(exported->at(0), 0)); !ok) return ok;
+    laps_.lap("dump");
     if (auto ok = record(); !ok) return ok;
     if (auto ok = recordSequences(); !ok) return ok;
+    laps_.lap("record");
     if (auto ok = session_->query("commit", deadline_); !ok) return ok.error();
     SchemaLevel after;
     if (auto ok = readSchema(after, false); !ok) return ok;
@@ -260,11 +267,13 @@ class Backup {
     if (auto ok = env_.repository.write(part_ + "/" + kSumsName, text); !ok) return ok;
     if (auto ok = env_.repository.sync(part_); !ok) return ok;
     if (auto ok = env_.repository.rename(part_, final_); !ok) return ok;
+    laps_.lap("seal");
     result_ = nlohmann::json{{"path", final_},
                              {"digest", contentDigest(text)},
                              {"sizeBytes", bytes + text.size()},
                              {"unsettled", unsettled_},
                              {"snapshotAt", formatTime(snapshotAt_)},
+                             {"phases", laps_.json()},
                              {"schema",
                               {{"state", store_.schema.known() ? "Known" : "Unknown"},
                                {"reason", store_.schema.unknownReason},
@@ -300,6 +309,7 @@ class Backup {
   const Task& task_;
   Environment& env_;
   Deadline deadline_;
+  Laps laps_;
   std::string final_, part_;
   StoreRecord store_;
   SchemaLevel before_;

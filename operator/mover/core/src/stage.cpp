@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "drop.h"
+#include "laps.h"
 #include "mover/archive.h"
 #include "mover/backup_folder.h"
 #include "mover/content.h"
@@ -47,7 +48,8 @@ class Stage {
       : task_(task),
         env_(env),
         deadline_(Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds))),
-        swap_(env, task) {}
+        swap_(env, task),
+        laps_(env.clock) {}
 
   Outcome run() {
     started_ = env_.clock.now();
@@ -63,8 +65,9 @@ class Stage {
         {"liveOid", liveOid_},
         {"rows", rows_},
         {"bytes", bytes_},
-        {"seconds",
-         took.count()}}.dump());
+        {"seconds", took.count()},
+        {"phases",
+         laps_.json()}}.dump());
   }
 
  private:
@@ -90,6 +93,7 @@ class Stage {
       return problem(ErrorCode::BadInput, "BackupUnsettled",
                      "backup " + backup_.path + " was taken while version or schema changed; choose another");
     if (auto ok = hashBackup(env_, backup_); !ok) return ok;
+    laps_.lap("digest");
     if (auto ok = swap_.connect(deadline_); !ok) return ok;
     auto identity = serverIdentity(swap_.session(), deadline_);
     if (!identity) return identity.error();
@@ -213,11 +217,13 @@ class Stage {
     if (auto ok = lendCreate(true); !ok) return ok;
     if (auto ok = restore("content", [](const TocEntry& entry) { return !isSchemaEntry(entry); }); !ok) return ok;
     if (auto ok = lendCreate(false); !ok) return ok;
+    laps_.lap("restore");
     auto session = openShadow(Login::App);
     if (!session) return session.error();
     env_.progress.report(0, 0, "", "analyzing " + name());
     auto analyzed = (*session)->query("analyze", deadline_);
     if (!analyzed) return during("analyzing " + name(), analyzed.error());
+    laps_.lap("analyze");
     auto statements = dressStatements(store_->database, name());
     if (!statements) return statements.error();
     if (auto ok = maintenance(); !ok) return ok;
@@ -359,8 +365,10 @@ class Stage {
     if (auto ok = compareCatalog(); !ok) return ok;
     if (auto ok = compareAnswers(); !ok) return ok;
     session_.reset();
+    laps_.lap("compare");
     // The hashes of before the restore are worth something only if nobody wrote in between.
     if (auto ok = hashBackup(env_, backup_); !ok) return ok;
+    laps_.lap("digest");
     return sameAsOpened(env_.repository, backup_);
   }
 
@@ -479,6 +487,7 @@ class Stage {
   Environment& env_;
   Deadline deadline_;
   SwapSession swap_;
+  Laps laps_;
   MonoTime started_;
   BackupFolder backup_;
   const StoreRecord* store_ = nullptr;
