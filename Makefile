@@ -46,7 +46,7 @@ lint: deps ## formatting, layering, clang-tidy on what changed
 format: deps ## clang-format in place
 	@git ls-files '*.cpp' '*.h' | xargs clang-format-14 -i
 
-bench: deps ## figures (BENCH=list|restore), never assertions: tests/bench
+bench: deps ## figures (BENCH=list|restore|caches|events|downtime), never assertions: tests/bench
 	@PRESET=$(PRESET) tests/bench/run.sh $(BENCH)
 
 clean: ## remove build output

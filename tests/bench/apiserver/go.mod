@@ -1,0 +1,3 @@
+module frollback.example/bench/apiserver
+
+go 1.26

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""What watching and caching costs: 10,000 Deployments of 8 KB and 1,000 Frameworks, each with a backup, held by rollback-operator as it
+is shipped, and by a program with the same watches and caches on controller-runtime and one on kube-rs (tests/bench/peers).
+
+All talk to the same fast API server (tests/bench/apiserver) over loopback, in turn, several rounds. Measured of each: from exec to all
+caches filled, and to every Framework reconciled; the CPU that took (moves less with the machine's load than time does); resident memory
+then and at its peak; in an idle minute after that: wake-ups per second (voluntary context switches of all threads), CPU, reads and writes
+the server saw.
+
+A peer's reconcile does nothing. Ours is the real one: it reads the Framework's workloads, pods, Jobs and repository live, about a dozen
+requests each, so its second time holds work the peers' does not.
+
+    bench.py [--deployments 10000] [--frameworks 1000] [--rounds 3] [--idle 60] [--only a,b]
+"""
+import argparse
+import os
+import pathlib
+import statistics
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from contenders import OUT, Server, start  # noqa: E402
+
+NAMES = ("rollback-operator", "controller-runtime", "kube-rs")
+
+
+def measure(name, server, options, idle):
+    contender = start(name, server, options.frameworks)
+    try:
+        out = {"synced": contender.wait("synced", 600)}
+        out["cpu synced"] = contender.cpu()
+        out["reconciled"] = contender.wait("reconciled", 900)
+        out["cpu"] = contender.cpu()
+        time.sleep(5)                       # what it still tidies up
+        out["memory"], out["peak"] = contender.memory()
+        server.seen(reset=True)
+        wakeups, cpu, since = contender.wakeups(), contender.cpu(), time.monotonic()
+        time.sleep(idle)
+        took = time.monotonic() - since
+        seen = server.seen()
+        out.update({"wakeups": (contender.wakeups() - wakeups) / took, "idle cpu": (contender.cpu() - cpu) / took * 1000, "idle reads": seen["reads"], "idle writes": seen["writes"]})
+        out["memory after"] = contender.memory()[0]
+        return out
+    finally:
+        contender.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--deployments", type=int, default=10000)
+    parser.add_argument("--frameworks", type=int, default=1000)
+    parser.add_argument("--bytes", type=int, default=8000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle", type=int, default=60)
+    parser.add_argument("--only", default=",".join(NAMES))
+    options = parser.parse_args()
+    names = options.only.split(",")
+    for name in names[:]:
+        if name != "rollback-operator" and not (OUT / f"{name}-peer").exists():
+            print(f"{name} is not built (tests/bench/peers/build.sh): left out", file=sys.stderr)
+            names.remove(name)
+    server = Server(deployments=options.deployments, frameworks=options.frameworks, bytes=options.bytes)
+    print(f"{server.said}; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+    try:
+        if "rollback-operator" in names:    # a first run: it inspects every framework and writes what it found, once
+            first = measure("rollback-operator", server, options, 1)
+            print(f"first run of rollback-operator: reconciled {first['reconciled']:.1f} s", file=sys.stderr, flush=True)
+        results = {name: [] for name in names}
+        for number in range(options.rounds):
+            for name in names[number % len(names):] + names[:number % len(names)]:
+                results[name].append(measure(name, server, options, options.idle))
+                print(f"round {number + 1} {name}: " + ", ".join(f"{k} {v:.2f}" for k, v in results[name][-1].items()), file=sys.stderr, flush=True)
+    finally:
+        server.close()
+    print(f"{options.deployments} Deployments of {server.said.rsplit(' ', 2)[1]} bytes, {options.frameworks} Frameworks and as many backups; "
+          f"{options.rounds} rounds: median (min)\n")
+    print("| | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
+    for what, unit, key in (("start to caches filled", "s", "synced"), ("· CPU until then", "s", "cpu synced"), ("start to all reconciled", "s", "reconciled"),
+                            ("· CPU until then", "s", "cpu"), ("resident", "MB", "memory"), ("· at its peak", "MB", "peak"), ("idle: wake-ups per second", "", "wakeups"),
+                            ("idle: CPU per second", "ms", "idle cpu"), ("idle: reads", "", "idle reads"), ("idle: writes", "", "idle writes")):
+        cells = []
+        for name in names:
+            values = [each[key] for each in results[name]]
+            cells.append(f"{statistics.median(values):.2f} ({min(values):.2f}) {unit}".rstrip())
+        print(f"| {what} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
