@@ -207,7 +207,7 @@ class Defaults(unittest.TestCase):
             self.assertEqual(status, 201, answer)
             return answer["spec"]
         rollback = made("FrameworkRollback", {"frameworkRef": {"name": "f"}, "to": {"version": "1"}, "verification": {}})
-        self.assertEqual(rollback, {"frameworkRef": {"name": "f"}, "to": {"version": "1"}, "reason": "Manual", "mode": "Execute", "keepPreviousFor": "24h",
+        self.assertEqual(rollback, {"frameworkRef": {"name": "f"}, "to": {"version": "1"}, "reason": "Manual", "mode": "Execute", "keepPreviousFor": "24h", "onFailure": "Revert",
                                     "timeoutSeconds": 3600, "verification": {"soakSeconds": 0}})
         backup = made("FrameworkBackup", {"frameworkRef": {"name": "f"}})
         self.assertEqual(backup, {"frameworkRef": {"name": "f"}, "reason": "Manual", "deletionPolicy": "Retain"})

@@ -175,6 +175,8 @@ TEST_CASE("Given the process dies at any pass of a rollback that is held, then i
     int die = 0;
     for (; !probe.ended(); probe.pass(), ++die)
       for (std::size_t most = 0; most <= 1; ++most) {
+        // After its only write is before the next pass.
+        if (most == 1 && probe.decide().requests.size() < 2) continue;
         World world = probe;
         world.pass(most, 30000);
         REQUIRE(world.run(1000));

@@ -150,7 +150,7 @@ TEST_CASE("Given an ended rollback, when it is applied again under the same name
 
 TEST_CASE("Given another rollback holds the lock, when planned, then it waits visibly and touches nothing") {
   World world;
-  world.framework.status.activeRollback = rollback::api::ActiveRollback{"other", "other-uid", "t", "", {}, {}};
+  world.framework.status.activeRollback = rollback::api::ActiveRollback{"other", "other-uid", "t", "", {}, {}, ""};
   REQUIRE_FALSE(world.run(50));
   REQUIRE(world.rollback->status.message.find("waiting for rollback other") != std::string::npos);
   REQUIRE(world.jobs.empty());

@@ -387,8 +387,8 @@ void World::runMover(ModelJob& model) {
                    {"blockers", json::array()},
                    {"keys", json::array()}};
     result["databases"] = json::array();
-    for (const auto& [name, database] : databases)
-      if (name != "shop") result["databases"].push_back({{"name", name}, {"oid", database.oid}});
+    for (const auto& [name, base] : databases)
+      if (name != "shop") result["databases"].push_back({{"name", name}, {"oid", base.oid}});
     for (const auto& b : blockers) result["blockers"].push_back({{"code", b.code}, {"message", b.message}});
     for (const auto& key : task.value("keys", json::array()))
       result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
@@ -556,10 +556,9 @@ void World::framePass(std::size_t most, int millis) {
 
 bool World::ended() const { return !rollback || (rollback->status.phase && api::isEnding(*rollback->status.phase)); }
 
-bool World::keeps(const std::string& database, std::uint32_t oid) const {
+bool World::keeps(const std::string& name, std::uint32_t oid) const {
   const auto& kept = framework.status.kept;
-  return std::any_of(kept.begin(), kept.end(),
-                     [&](const auto& copy) { return copy.name == database && copy.oid == oid; });
+  return std::any_of(kept.begin(), kept.end(), [&](const auto& copy) { return copy.name == name && copy.oid == oid; });
 }
 
 std::string World::story() const {
@@ -571,9 +570,8 @@ std::string World::story() const {
            ": " + rollback->status.message + "\n";
   for (const auto& c : framework.status.conditions)
     out += "framework " + c.type + "=" + c.status + " " + c.reason + ": " + c.message + "\n";
-  for (const auto& [name, database] : databases)
-    out +=
-        name + " " + std::to_string(database.oid) + (database.open ? " open: " : " closed: ") + database.content + "\n";
+  for (const auto& [name, base] : databases)
+    out += name + " " + std::to_string(base.oid) + (base.open ? " open: " : " closed: ") + base.content + "\n";
   for (const auto& copy : framework.status.kept)
     out += "kept " + copy.name + " " + std::to_string(copy.oid) + " of " + copy.ofName + "\n";
   for (const auto& line : violations) out += "VIOLATION " + line + "\n";

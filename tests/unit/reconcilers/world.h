@@ -91,7 +91,7 @@ class World {
   bool ended() const;                                        // the rollback is gone, or at an end
   std::string story() const;
 
-  bool keeps(const std::string& database, std::uint32_t oid) const;  // it is in the framework's list of kept copies
+  bool keeps(const std::string& name, std::uint32_t oid) const;  // it is in the framework's list of kept copies
   bool lockFree() const { return !framework.status.activeRollback; }
   int livePods() const;
   int liveJobs() const;
