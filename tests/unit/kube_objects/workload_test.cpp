@@ -79,6 +79,61 @@ TEST_CASE("given an item of a list, which names no kind, when it is decoded, the
   CHECK(deployment->kind == "Deployment");
 }
 
+TEST_CASE(
+    "given managed fields, when a workload is decoded, then those who wrote replicas or an image are known by name") {
+  const auto workload = decodeWorkload(R"({"kind":"Deployment","metadata":{"name":"web","managedFields":[
+      {"manager":"argocd-controller","operation":"Apply","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:replicas":{},
+        "f:template":{"f:spec":{"f:containers":{"k:{\"name\":\"app\"}":{".":{},"f:image":{},"f:name":{}},
+                                               "k:{\"name\":\"sidecar\"}":{".":{},"f:name":{}}}}}}}},
+      {"manager":"keda","operation":"Update","subresource":"scale","fieldsV1":{"f:spec":{"f:replicas":{}}}},
+      {"manager":"kube-controller-manager","operation":"Update","subresource":"status","fieldsV1":{"f:status":{"f:replicas":{}}}},
+      {"manager":"labeller","operation":"Update","fieldsV1":{"f:metadata":{"f:labels":{}}}}]},"spec":{}})");
+  REQUIRE(workload.ok());
+  REQUIRE(workload->fieldOwners.size() == 2);
+  CHECK(workload->fieldOwners[0].manager == "argocd-controller");
+  CHECK(workload->fieldOwners[0].replicas);
+  CHECK(workload->fieldOwners[0].images == std::vector<std::string>{"app"});
+  CHECK(workload->fieldOwners[1].manager == "keda");
+  CHECK(workload->fieldOwners[1].subresource == "scale");
+  CHECK(workload->fieldOwners[1].images.empty());
+  const auto odd =
+      decodeWorkload(R"({"kind":"Deployment","metadata":{"name":"web","managedFields":[{"fieldsV1":7}]},"spec":{}})");
+  REQUIRE(odd.ok());
+  CHECK(odd->fieldOwners.empty());
+}
+
+TEST_CASE("given ephemeral volumes, when a workload is decoded, then their names are there") {
+  const auto workload =
+      decodeWorkload(R"({"kind":"Deployment","metadata":{"name":"web"},"spec":{"template":{"spec":{"volumes":[
+      {"name":"scratch","ephemeral":{"volumeClaimTemplate":{"spec":{}}}},{"name":"tmp","emptyDir":{}}]}}}})");
+  REQUIRE(workload.ok());
+  CHECK(workload->ephemeralVolumes == std::vector<std::string>{"scratch"});
+}
+
+TEST_CASE("given a claim, when it is decoded, then its capacity is there once it is bound") {
+  const auto bound = decodePersistentVolumeClaim(R"({"kind":"PersistentVolumeClaim","metadata":{"name":"data-db-0",
+      "ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"db-0","uid":"u"}]},
+      "spec":{"resources":{"requests":{"storage":"5Gi"}}},"status":{"phase":"Bound","capacity":{"storage":"8Gi"}}})");
+  REQUIRE(bound.ok());
+  CHECK(bound->phase == "Bound");
+  CHECK(bound->capacity == "8Gi");
+  CHECK(bound->meta.ownerReferences.at(0).kind == "Pod");
+  const auto pending = decodePersistentVolumeClaim(R"({"metadata":{"name":"new"},"status":{"phase":"Pending"}})");
+  REQUIRE(pending.ok());
+  CHECK(pending->capacity.empty());
+}
+
+TEST_CASE("given a HorizontalPodAutoscaler, when it is decoded, then what it scales and who owns it is there") {
+  const auto autoscaler =
+      decodeHorizontalPodAutoscaler(R"({"kind":"HorizontalPodAutoscaler","metadata":{"name":"keda-hpa-web",
+      "ownerReferences":[{"apiVersion":"keda.sh/v1alpha1","kind":"ScaledObject","name":"web","uid":"u","controller":true}]},
+      "spec":{"scaleTargetRef":{"apiVersion":"apps/v1","kind":"Deployment","name":"web"},"minReplicas":1}})");
+  REQUIRE(autoscaler.ok());
+  CHECK(autoscaler->targetKind == "Deployment");
+  CHECK(autoscaler->targetName == "web");
+  CHECK(autoscaler->meta.ownerReferences.at(0).kind == "ScaledObject");
+}
+
 TEST_CASE("given another kind or a wrong member, when a workload is decoded, then it is refused with the reason") {
   const auto pod = decodeWorkload(R"({"kind":"DaemonSet","metadata":{"name":"x"}})");
   REQUIRE_FALSE(pod.ok());

@@ -12,12 +12,13 @@ namespace {
 constexpr int kMaxDepth = 128;  // as json::Projection; nlohmann itself has no limit and dump() recurses
 }
 
-Result<json> parse(std::string_view text, const char* what) {
+Result<json> parse(std::string_view text, const char* what, ManagedFields managed) {
   bool tooDeep = false;
   const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
     if (depth > kMaxDepth) tooDeep = true;
     if (tooDeep) return false;
-    return !(event == json::parse_event_t::key && depth == 2 && parsed == "managedFields");
+    return managed == ManagedFields::Keep ||
+           !(event == json::parse_event_t::key && depth == 2 && parsed == "managedFields");
   };
   json document = json::parse(text.begin(), text.end(), keep, /*allow_exceptions=*/false);
   const std::string reading = std::string("reading a ") + what + " of " + std::to_string(text.size()) + " bytes: ";
@@ -133,6 +134,12 @@ void Fields::each(const char* name, const std::function<void(const Fields&)>& vi
     }
     ++index;
   }
+}
+
+void Fields::members(const std::function<void(const std::string&, const Fields&)>& visit) const {
+  if (object_ == nullptr) return;
+  for (const auto& member : object_->items())
+    if (member.value().is_object()) visit(member.key(), Fields(&member.value(), pathOf(member.key().c_str()), fault_));
 }
 
 std::string Fields::raw(const char* name) const {

@@ -18,9 +18,10 @@
 
 namespace rollback::kube::decode {
 
-// Parses one object, without metadata.managedFields (half of a typical object, read by nobody here). Protocol error if
-// the text is no JSON object or nests deeper than 128.
-Result<nlohmann::json> parse(std::string_view text, const char* what);
+// Whether metadata.managedFields, half of a typical object, is kept: only a Workload's decoder asks who else writes it.
+enum class ManagedFields { Drop, Keep };
+// Parses one object. Protocol error if the text is no JSON object or nests deeper than 128.
+Result<nlohmann::json> parse(std::string_view text, const char* what, ManagedFields managed = ManagedFields::Drop);
 
 class Fields {
  public:
@@ -37,6 +38,8 @@ class Fields {
   // The object at that name; an empty Fields, whose members are all absent, if there is none.
   Fields object(const char* name) const;
   void each(const char* name, const std::function<void(const Fields& element)>& visit) const;
+  // The members of this object that are objects, with their names.
+  void members(const std::function<void(const std::string& name, const Fields& member)>& visit) const;
   // The member as JSON text, "" if absent.
   std::string raw(const char* name) const;
 

@@ -1,4 +1,5 @@
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "decode.h"
 #include "kube/objects/workloads.h"
@@ -29,7 +30,32 @@ void readPodTemplate(const Fields& pod, Workload& workload) {
   pod.each("volumes", [&](const Fields& volume) {
     const std::string claim = volume.object("persistentVolumeClaim").string("claimName");
     if (!claim.empty()) workload.claimNames.push_back(claim);
+    if (!volume.object("ephemeral").empty()) workload.ephemeralVolumes.push_back(volume.string("name"));
   });
+}
+
+constexpr std::size_t kMostOwners = 32;
+
+// One entry of metadata.managedFields, as far as it concerns what a rollback writes. fieldsV1 names a field "f:name"
+// and an element of a list by its keys: k:{"name":"app"}.
+void readOwner(const Fields& entry, Workload& workload) {
+  if (entry.string("subresource") == "status" || workload.fieldOwners.size() >= kMostOwners) return;
+  FieldOwner owner;
+  owner.manager = entry.string("manager");
+  owner.subresource = entry.string("subresource");
+  const Fields spec = entry.object("fieldsV1").object("f:spec");
+  owner.replicas = spec.has("f:replicas");
+  spec.object("f:template")
+      .object("f:spec")
+      .object("f:containers")
+      .members([&](const std::string& key, const Fields& each) {
+        constexpr std::string_view prefix = R"(k:{"name":")", suffix = R"("})";
+        if (!each.has("f:image") || key.size() <= prefix.size() + suffix.size() ||
+            key.compare(0, prefix.size(), prefix) != 0)
+          return;
+        owner.images.push_back(key.substr(prefix.size(), key.size() - prefix.size() - suffix.size()));
+      });
+  if (owner.replicas || !owner.images.empty()) workload.fieldOwners.push_back(std::move(owner));
 }
 
 // Items of a typed list carry no kind. The server defaults updateStrategy on every StatefulSet; no Deployment can have
@@ -55,7 +81,7 @@ bool Workload::rolledOut() const {
 }
 
 Result<Workload> decodeWorkload(std::string_view text) {
-  const auto document = decode::parse(text, "workload");
+  const auto document = decode::parse(text, "workload", decode::ManagedFields::Keep);
   if (!document) return document.error();
   std::string fault;
   const Fields object(*document, fault);
@@ -67,6 +93,10 @@ Result<Workload> decodeWorkload(std::string_view text) {
     return Error{ErrorCode::Protocol, "reading a Deployment or StatefulSet: the object is a " + workload.kind};
   }
   workload.meta = decode::readMeta(object);
+  std::string unread;  // who else writes is said where it can be read; nothing is decided from it alone
+  Fields(*document, unread).object("metadata").each("managedFields", [&](const Fields& entry) {
+    readOwner(entry, workload);
+  });
   workload.replicas = spec.count("replicas", 1);
   workload.paused = spec.boolean("paused");
   workload.selector = spec.object("selector").stringMap("matchLabels");

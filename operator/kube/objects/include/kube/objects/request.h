@@ -32,6 +32,8 @@ inline const Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
 inline const Resource kJobs{"batch", "v1", "jobs", "Job"};
 inline const Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
 inline const Resource kStatefulSets{"apps", "v1", "statefulsets", "StatefulSet"};
+inline const Resource kHorizontalPodAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",
+                                                "HorizontalPodAutoscaler"};
 inline const Resource kSelfSubjectAccessReviews{"authorization.k8s.io", "v1", "selfsubjectaccessreviews",
                                                 "SelfSubjectAccessReview", false};
 }  // namespace resources

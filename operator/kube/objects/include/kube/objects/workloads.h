@@ -26,6 +26,14 @@ struct Container {
   std::vector<EnvVar> env;
 };
 
+// Who wrote a field that a rollback writes too, as metadata.managedFields has it.
+struct FieldOwner {
+  std::string manager;              // "argocd-controller", "kubectl-client-side-apply"
+  std::string subresource;          // "scale" where it was written through that
+  bool replicas = false;            // spec.replicas
+  std::vector<std::string> images;  // containers whose image it wrote
+};
+
 // A Deployment or StatefulSet.
 struct Workload {
   std::string kind;  // Deployment, StatefulSet
@@ -38,10 +46,12 @@ struct Workload {
   std::string serviceAccountName;
   std::map<std::string, std::string> nodeSelector;
   std::vector<std::string> claimNames;            // volumes of the pod template
+  std::vector<std::string> ephemeralVolumes;      // of the pod template: their claims belong to the pod and end with it
   std::string whenScaled;                         // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
   std::vector<std::string> volumeClaimTemplates;  // StatefulSet
   std::int64_t observedGeneration = 0;
   int statusReplicas = 0, readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
+  std::vector<FieldOwner> fieldOwners;  // those who wrote replicas or an image; at most 32
 
   const Container* container(const std::string& name) const;
   // Every replica runs the present template and is ready: status is current and updated = ready = replicas.
@@ -81,6 +91,17 @@ struct Job {
   bool ended() const { return complete || failedCondition; }
 };
 
+struct PersistentVolumeClaim {
+  ObjectMeta meta;
+  std::string phase;     // Pending, Bound, Lost
+  std::string capacity;  // status.capacity.storage, a quantity; empty until it is bound
+};
+
+struct HorizontalPodAutoscaler {
+  ObjectMeta meta;
+  std::string targetKind, targetName;  // spec.scaleTargetRef
+};
+
 struct ConfigMap {
   ObjectMeta meta;
   std::map<std::string, std::string> data;
@@ -91,6 +112,8 @@ Result<Workload> decodeWorkload(std::string_view json);
 Result<Pod> decodePod(std::string_view json);
 Result<Job> decodeJob(std::string_view json);
 Result<ConfigMap> decodeConfigMap(std::string_view json);
+Result<PersistentVolumeClaim> decodePersistentVolumeClaim(std::string_view json);
+Result<HorizontalPodAutoscaler> decodeHorizontalPodAutoscaler(std::string_view json);
 Result<ObjectMeta> decodeMeta(std::string_view json);
 
 }  // namespace rollback::kube
