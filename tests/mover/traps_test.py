@@ -2,7 +2,9 @@
 import http.server
 import json
 import os
+import pathlib
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -283,6 +285,59 @@ class Traps(harness.Case):
         self.assertIn('"gone"', messages)
         self.assertIn('grant "other" to "shop"', messages)
         self.refused(self.world.stage(backup), "RoleMissing")
+
+    def test_objects_of_others_are_refused_at_plan(self):
+        self.assertNotIn("ForeignSchema", self.codes(self.inspect()))
+        self.server.sql("create role reports; create schema reports; create table reports.daily (x int); alter table reports.daily owner to reports", "shop")
+        said = [b["message"] for b in self.inspect()["blockers"] if b["code"] == "ForeignSchema"]
+        self.assertEqual(len(said), 1)
+        self.assertIn('1 object(s) of role "reports" in schema reports', said[0])
+        self.server.sql("grant reports to shop")
+        self.assertNotIn("ForeignSchema", self.codes(self.inspect()), "what the application may act for is the application's")
+
+    def test_rows_are_counted_where_that_is_not_felt(self):
+        self.world.app("create table \"Odd name\" (x int); insert into \"Odd name\" values (1), (2); create table empty (x int); create table secret (x int); "
+                       "insert into secret values (1)")
+        self.server.sql("alter table secret owner to postgres; grant select on secret to shop; alter table secret enable row level security", "shop")
+        tables = {t["name"]: (t["rows"], t["exact"]) for t in self.inspect()["live"]["tables"]}
+        # One table whose rows are hidden spoils the count of its fifty, never to a wrong number that looks counted.
+        self.assertFalse(tables["public.secret"][1])
+        self.server.sql("alter table secret disable row level security", "shop")
+        tables = {t["name"]: (t["rows"], t["exact"]) for t in self.inspect()["live"]["tables"]}
+        self.assertEqual(tables, {"public.migrations": (2, True), "public.orders": (50, True), 'public."Odd name"': (2, True), "public.empty": (0, True),
+                                  "public.secret": (1, True)})
+
+    def test_a_locked_table_is_not_waited_for(self):
+        holder = Client(self.world, "shop")
+        self.addCleanup(holder.close)
+        holder.say("begin")
+        holder.say("lock table orders in access exclusive mode")
+        began = time.monotonic()
+        tables = {t["name"]: t["exact"] for t in self.inspect(schema={"query": "select name from migrations"}, checks=[])["live"]["tables"]}
+        self.assertFalse(tables["public.orders"])
+        self.assertLess(time.monotonic() - began, 30)
+
+    def test_what_only_a_superuser_could_restore_or_set_is_refused_at_plan(self):
+        self.server.sql("create function note() returns event_trigger language plpgsql as $$ begin end $$; create event trigger noted on ddl_command_end execute function note(); "
+                        "alter role postgres in database shop set work_mem to '8MB'", "shop")
+        backup = self.succeeded(self.world.backup())
+        look = {"repository": {"path": backup["path"]}, "backup": {"store": "database"}}
+        self.assertIn("NeedsSuperuser", self.codes(self.inspect(**look)))
+        self.assertIn("MayNotSet", self.codes(self.succeeded(self.mover.run("inspect", admin=False, **look))))
+        self.assertNotIn("MayNotSet", self.codes(self.inspect(**look)), "the admin may")
+
+    def test_a_store_the_backup_does_not_hold_is_refused_at_plan(self):
+        backup = self.succeeded(self.world.backup())
+        self.assertIn("StoreMissing", self.codes(self.inspect(repository={"path": backup["path"]}, backup={"store": "other"})))
+
+    def test_tools_older_than_the_server_are_refused_at_plan(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tool = pathlib.Path(folder) / "pg_dump"
+            tool.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 13.16'\n")
+            tool.chmod(0o755)
+            report = self.inspect(environment={"PATH": f"{folder}:{BIN}:/usr/bin:/bin"})
+        self.assertIn("ServerNewerThanTools", self.codes(report))
+        self.assertEqual(report["tools"]["version"], "13.16")
 
     def test_rights_are_judged(self):
         self.server.sql("alter role shop nocreatedb")

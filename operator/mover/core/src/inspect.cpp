@@ -13,6 +13,7 @@
 #include "mover/keys.h"
 #include "mover/names.h"
 #include "mover/outcome.h"
+#include "mover/row_counts.h"
 #include "mover/server.h"
 #include "mover/verbs.h"
 
@@ -86,19 +87,13 @@ class Inspection {
     auto structure = structureLines(*app_, deadline_);
     if (!structure) return structure.error();
     schema_.structureDigest = linesDigest(*structure);
-    // Estimates: counting every row of live would be felt.
-    auto tables = app_->query(
-        "/* sizes */ select format('%I.%I', n.nspname, c.relname), greatest(c.reltuples, 0)::bigint from pg_class c "
-        "join pg_namespace n "
-        "on n.oid = c.relnamespace where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_' and "
-        "n.nspname <> 'information_schema' "
-        "order by 2 desc, 1 limit 200",
-        deadline_);
-    if (!tables) return during("estimating the tables", tables.error());
+    auto tables = rowCounts(*app_, deadline_);
+    if (!tables) return tables.error();
     auto databases = databasesSeen(*admin_, deadline_);
     if (!databases) return databases.error();
     json list = json::array(), ours = json::array();
-    for (const auto& row : *tables) list.push_back({{"name", text(row, 0)}, {"rows", number(row, 1)}});
+    for (const auto& table : *tables)
+      list.push_back({{"name", table.name}, {"rows", table.rows}, {"exact", table.exact}});
     for (const auto& [database, seen] : *databases)
       if (isKeptCopy(database, name))
         ours.push_back({{"name", database}, {"oid", seen.oid}, {"allowConnections", seen.allowConnections}});
@@ -177,9 +172,33 @@ class Inspection {
                                      {"application", std::get<1>(who)},
                                      {"address", std::get<2>(who)},
                                      {"count", count}});
+    if (auto ok = lookForOtherOwners(); !ok) return ok;
     if (!foreign.empty())
-      block("ForeignSession", "database " + task_.postgres.database + " is used by others too: " + describe(foreign) +
-                                  "; stop them, or list them in otherClients to have their sessions ended");
+      block("ForeignSession",
+            "database " + task_.postgres.database + " is used by others too: " + describe(foreign) +
+                "; stop them, or have their sessions ended: stores[].postgres.otherClients: Terminate");
+    return {};
+  }
+
+  // Whatever belongs to a role the application's cannot act for is somebody else's, and would go back with the rest.
+  Result<void> lookForOtherOwners() {
+    auto rows = app_->query(
+        "/* owners */ select n.nspname, pg_get_userbyid(c.relowner), count(*) from pg_class c join pg_namespace n on "
+        "n.oid = c.relnamespace where c.relkind in ('r', 'p', 'm', 'v', 'f', 'S') and c.relpersistence <> 't' and "
+        "n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not pg_has_role(c.relowner, 'usage') and not "
+        "exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in "
+        "('e', 'i')) group by 1, 2 order by 3 desc, 1, 2 limit 20",
+        deadline_);
+    if (!rows) return during("looking for objects of others", rows.error());
+    if (rows->empty()) return {};
+    const Row& first = rows->front();
+    block("ForeignSchema",
+          "database " + task_.postgres.database + " holds what is not the application's: " + text(first, 2) +
+              " object(s) of role \"" + text(first, 1) + "\" in schema " + text(first, 0) +
+              (rows->size() > 1 ? " and " + std::to_string(rows->size() - 1) + " more" : "") +
+              "; they would go back with it. Move them to a database of their own, or, if they are the "
+              "application's, as a superuser: grant \"" +
+              text(first, 1) + "\" to \"" + env_.database.user(Login::App) + "\"");
     return {};
   }
 

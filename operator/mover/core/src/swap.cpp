@@ -113,7 +113,7 @@ Result<void> SwapSession::requireQuiet(Oid database, const std::string& name, co
     if (patience.expired(env_.clock))
       return problem(ErrorCode::Conflict, "ForeignSession",
                      "database " + name + " is in use by " + describe(*foreign) +
-                         "; stop that client, or list it in otherClients to have its sessions ended");
+                         "; stop that client, or have its sessions ended: stores[].postgres.otherClients: Terminate");
     env_.waiter.sleep(kLook);
   }
 }
