@@ -84,6 +84,23 @@ std::string pinned(const std::string& image, const std::string& imageId) {
   return image + imageId.substr(at);
 }
 
+namespace {
+
+bool sameImage(const std::string& a, const std::string& b) {
+  const auto at = a.find('@'), bt = b.find('@');
+  if (a.substr(0, at) != b.substr(0, bt)) return false;
+  return at == std::string::npos || bt == std::string::npos || a.substr(at) == b.substr(bt);
+}
+
+}  // namespace
+
+bool sameImages(const std::vector<std::pair<std::string, std::string>>& a,
+                const std::vector<std::pair<std::string, std::string>>& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+           return x.first == y.first && sameImage(x.second, y.second);
+         });
+}
+
 std::string unsettled(const std::vector<ComponentView>& components) {
   for (const auto& component : components) {
     const std::string what = component.key() + " of component " + component.component->name;

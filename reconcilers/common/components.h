@@ -36,6 +36,10 @@ std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, c
 // was imported into the node has a bare "sha256:…", which nobody can pull).
 std::string pinned(const std::string& image, const std::string& imageId);
 
+// The same images of the same components, as far as both sides say: a digest is only known while pods run.
+bool sameImages(const std::vector<std::pair<std::string, std::string>>& a,
+                const std::vector<std::pair<std::string, std::string>>& b);
+
 // Why the components do not run one known version each, all of it: a workload or container that is missing, a rollout
 // that is not complete, pods of two images. Empty: settled. A workload at 0 replicas is settled.
 std::string unsettled(const std::vector<ComponentView>& components);

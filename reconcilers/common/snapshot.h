@@ -39,13 +39,24 @@ struct NamespaceSnapshot {
   std::optional<api::BackupRepository> repository;  // the one the object or its framework names
   bool repositoryClaimExists = false;
   std::map<std::string, WorkloadView> workloads;  // key "Deployment/shop": components and tools
-  std::vector<JobView> jobs;                      // owned by the object (label owner-uid)
-  std::vector<kube::Pod> orphans;                 // pods with the same label whose Job is gone
+  // Read only while a plan is made: the claims of those workloads by name, and who scales them by itself.
+  std::map<std::string, kube::PersistentVolumeClaim> claims;
+  std::vector<kube::HorizontalPodAutoscaler> autoscalers;
+  bool autoscalersKnown = true;    // false: the runner may not list them
+  std::vector<JobView> jobs;       // owned by the object (label owner-uid)
+  std::vector<kube::Pod> orphans;  // pods with the same label whose Job is gone
 
   const WorkloadView* workload(const std::string& kind, const std::string& name) const {
     const auto it = workloads.find(kind + "/" + name);
     return it == workloads.end() ? nullptr : &it->second;
   }
+};
+
+// What an earlier rollback of the framework that succeeded took; from the cache: an estimate is made of it, no
+// decision.
+struct MeasuredDowntime {
+  std::string rollback, completedAt;
+  std::int64_t milliseconds = 0;
 };
 
 struct RollbackSnapshot {
@@ -55,7 +66,8 @@ struct RollbackSnapshot {
   std::optional<kube::ConfigMap> ledger;             // named ledgerName(rollback)
   std::optional<api::FrameworkRollback> undoTarget;  // the one spec.to.undo names; absent: there is none
   std::vector<std::pair<std::string, std::string>>
-      frameworkSharers;  // framework, store: others on one of our databases
+      frameworkSharers;                      // framework, store: others on one of our databases
+  std::optional<MeasuredDowntime> measured;  // the newest
 };
 
 struct BackupSnapshot {

@@ -10,19 +10,6 @@ namespace {
 
 using Images = std::vector<std::pair<std::string, std::string>>;
 
-// The same image, as far as both sides say: a digest is only known while pods run.
-bool sameImage(const std::string& a, const std::string& b) {
-  const auto at = a.find('@'), bt = b.find('@');
-  if (a.substr(0, at) != b.substr(0, bt)) return false;
-  return at == std::string::npos || bt == std::string::npos || a.substr(at) == b.substr(bt);
-}
-
-bool sameImages(const Images& a, const Images& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
-           return x.first == y.first && sameImage(x.second, y.second);
-         });
-}
-
 // Newest first, one entry per version; a version that was never healthy is nothing to go back to.
 void remember(api::FrameworkStatus& status, const api::RunningVersion& past, int retain) {
   if (past.version.empty() || past.healthySince.empty()) return;

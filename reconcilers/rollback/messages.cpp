@@ -26,6 +26,16 @@ std::string successMessage(const StepContext& context) {
   return text;
 }
 
+std::string plannedMessage(const StepContext& context) {
+  const auto& plan = *context.draft.status.plan;
+  return "the plan is in status.plan" + std::string(plan.backup ? ", its backup was read to the end" : "") +
+         ", the target's images start · the application was not touched and serves as before · data that would leave "
+         "service: " +
+         plan.dataLoss + " · nothing more is done; to do it, apply the same under another name with mode: Execute · " +
+         "kubectl get frameworkrollback " + context.draft.meta.name + " -n " + context.draft.meta.namespace_ +
+         " -o yaml";
+}
+
 std::string heldState(StepContext& context) {
   std::string text;
   for (const auto& component : context.components()) {

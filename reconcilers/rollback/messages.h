@@ -12,6 +12,8 @@ std::string kubectlDescribe(const StepContext& context);
 std::string unlockCommand(const StepContext& context);
 // After a success: what runs, what is kept until when, how to undo it.
 std::string successMessage(const StepContext& context);
+// After a dry run: what was proven, what would be lost, how to do it.
+std::string plannedMessage(const StepContext& context);
 // What a held application and its data are left as.
 std::string heldState(StepContext& context);
 // What stays of a rollback whose namespace is being deleted.

@@ -1,3 +1,5 @@
+// The engine: its lists of steps, and the one walk along them. Long for one file: forward, dry run, abandon, revert,
+// hold and take-over share that walk, and are read together.
 #include "rollback/rollback.h"
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 #include "common/version.h"
 #include "rollback/messages.h"
 #include "rollback/publish.h"
+#include "rollback/refusals.h"
 #include "rollback/steps.h"
 #include "rollback/undo.h"
 
@@ -34,6 +37,13 @@ constexpr std::array kForward{
     Step{"Resume", Phase::Switching, resumeStep, false},
     Step{"Verify", Phase::Verifying, verifyStep, true},
     Step{"Close", Phase::Verifying, closeStep, false},
+};
+// mode: Plan. Everything that can be known without touching anything: the backup read to its end, the target image
+// started.
+constexpr std::array kDryRun{
+    Step{"Plan", Phase::Planning, planStep, true},
+    Step{"VerifyBackup", Phase::Planning, verifyBackupStep, true},
+    Step{"StartTarget", Phase::Planning, startTargetsStep, true},
 };
 constexpr std::array kAbandon{
     Step{"StopJobs", Phase::Preparing, stopJobsStep, false},
@@ -85,7 +95,8 @@ const api::StepRecord* failure(const StepContext& context) {
     const auto* record = context.findRecord(step.name);
     if (record && record->state == "Failed") return record;
   }
-  return nullptr;
+  const auto* target = context.findRecord("StartTarget");
+  return target && target->state == "Failed" ? target : nullptr;
 }
 
 Event eventOf(Phase phase, const StepContext& context) {
@@ -153,7 +164,7 @@ Decision endOfAbandon(StepContext& context) {
   const std::string code = failed->token;
   const std::string message = failed->name + " failed: " + failed->message +
                               " · the application was not touched and serves as before · nothing more is done" +
-                              leftover + " · " + kubectlDescribe(context);
+                              leftover + " · " + nextCommand(context, code);
   if (code == "Aborted" || code == "Deleted") return ended(context, Phase::Aborted, code, message);
   return ended(context, Phase::Failed, "NothingTouched", message);
 }
@@ -221,11 +232,10 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
       record.token = result.code;
       record.message = result.message;
       record.completedAt = context.nowText();
-      if (result.phase == Phase::Skipped) return ended(context, Phase::Skipped, result.code, result.message);
+      if (result.phase == Phase::Skipped)
+        return ended(context, Phase::Skipped, result.code, skippedMessage(context, result));
       publishCondition(context, "Planned", "False", result.code, result.message);
-      return ended(context, Phase::Failed, "NothingTouched",
-                   std::string(step.name) + " refused (" + result.code + "): " + result.message +
-                       " · the application was not touched and serves as before");
+      return ended(context, Phase::Failed, "NothingTouched", refusalMessage(context, step.name, result));
     }
     switch (result.kind) {
       case Kind::Record:
@@ -256,11 +266,6 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
     auto& record = context.record(step.name);
     record.state = "Succeeded";
     record.completedAt = context.nowText();
-    if (forward && std::string(step.name) == "Plan" && context.draft.spec.mode == "Plan") {
-      publishCondition(context, "Planned", "True", "Planned", "");
-      return ended(context, Phase::Planned, "Planned",
-                   "the plan is in status.plan; nothing was touched · " + context.draft.status.plan->dataLoss);
-    }
   }
   return std::nullopt;
 }
@@ -302,6 +307,11 @@ Decision hold(StepContext& context) {
                failed->name + " failed: " + failed->message + " · held, as spec.onFailure asks: " + heldState(context) +
                    "; the framework stays locked · nothing more is done by itself · to go back: " +
                    undoCommand(context.draft, false) + " · to go on from here by hand: " + unlockCommand(context));
+}
+
+Decision dryRun(StepContext& context) {
+  if (auto decision = walk(context, kDryRun, true)) return *decision;
+  return ended(context, Phase::Planned, "Planned", plannedMessage(context));
 }
 
 Decision goBack(StepContext& context) {
@@ -380,9 +390,10 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
         context.now() - created < std::chrono::seconds(30))
       return waiting(context, *phase, "Pending", "Framework " + rollback.spec.frameworkName + " does not exist yet",
                      Millis(2000));
-    return ended(context, Phase::Failed, "NothingTouched",
-                 "Framework " + rollback.spec.frameworkName +
-                     " does not exist · nothing was touched · kubectl get frameworks -n " + rollback.meta.namespace_);
+    const auto refusal =
+        refuse("FrameworkNotFound", "Framework " + rollback.spec.frameworkName + " does not exist in this namespace");
+    publishCondition(context, "Planned", "False", refusal.code, refusal.message);
+    return ended(context, Phase::Failed, "NothingTouched", refusalMessage(context, "Plan", refusal));
   }
   if (!holdsFinalizer(rollback) && !rollback.meta.deleting()) {
     Decision decision;
@@ -390,6 +401,7 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
     decision.again = true;
     return decision;
   }
+  if (rollback.spec.mode == "Plan") return failure(context) ? goBack(context) : dryRun(context);
   if (context.recovering) return takeOver(context);
   if (failure(context)) return goBack(context);
   if (auto decision = walk(context, kForward, true)) return *decision;

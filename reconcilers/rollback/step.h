@@ -30,6 +30,7 @@ struct StepResult {
   std::string code, message;
   std::optional<Millis> recheck;
   api::Phase phase = api::Phase::Failed;
+  std::string command{};  // of an End: the one to run next; empty: by its code
 
   static StepResult record() { return {Kind::Record, {}, {}, {}, {}, {}}; }
   static StepResult act(std::vector<kube::Request> requests) {

@@ -89,8 +89,7 @@ StepResult lockStep(StepContext& context) {
   if (ledgerUid(*context.in.ledger) != context.draft.meta.uid)
     return StepResult::end(api::Phase::Skipped, "AlreadyExecuted",
                            "this rollback (same name, same spec) was executed before, as ConfigMap " +
-                               context.in.ledger->meta.name +
-                               " records; nothing was touched. To run it again, apply it under a new name");
+                               context.in.ledger->meta.name + " records; to run it again, apply it under a new name");
   if (!context.lock()) {
     // In the snapshot whose version the lock is taken by: nobody can have dropped a copy in between.
     if (!context.draft.spec.to.undo.empty())

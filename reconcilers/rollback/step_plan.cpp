@@ -5,9 +5,13 @@
 
 #include "api/digest.h"
 #include "api/duration.h"
+#include "common/claims.h"
 #include "common/version.h"
 #include "rollback/ledger.h"
+#include "rollback/other_writers.h"
 #include "rollback/plan.h"
+#include "rollback/plan_report.h"
+#include "rollback/refusals.h"
 #include "rollback/steps.h"
 #include "rollback/target.h"
 #include "rollback/undo.h"
@@ -21,12 +25,39 @@ bool inScope(const api::FrameworkRollbackSpec& spec, const char* what) {
   return std::find(spec.scope.begin(), spec.scope.end(), what) != spec.scope.end();
 }
 
-StepResult refuse(std::string code, std::string message) {
-  return StepResult::end(Phase::Failed, std::move(code), std::move(message));
-}
-
 std::string kubectlGet(const StepContext& context, const std::string& what) {
   return "kubectl get " + what + " -n " + context.draft.meta.namespace_;
+}
+
+// Claims that would end with the pods: the data would be gone while the application rests at 0 replicas.
+std::optional<StepResult> refuseVanishingClaims(const StepContext& context, const ComponentView& component) {
+  const auto& workload = *component.view->workload;
+  const std::string what = "component " + component.component->name + " (" + component.key() + ")";
+  const std::string namespace_ = context.draft.meta.namespace_;
+  if (workload.whenScaled == "Delete")
+    return refuse(
+        "ClaimsVanish", what + " deletes its claims when it is scaled to 0",
+        "kubectl patch " + component.key() + " -n " + namespace_ +
+            " --type merge -p '{\"spec\": {\"persistentVolumeClaimRetentionPolicy\": {\"whenScaled\": \"Retain\"}}}'");
+  if (!workload.ephemeralVolumes.empty())
+    return refuse(
+        "ClaimsVanish",
+        what + " has the ephemeral volume " + workload.ephemeralVolumes.front() +
+            ", whose claim belongs to the pod and is deleted with it; use an emptyDir if nothing in it matters, else a "
+            "claim of its own",
+        "kubectl edit " + component.key() + " -n " + namespace_);
+  for (const auto& name : claimsOf(workload)) {
+    const auto claim = context.in.ns.claims.find(name);
+    if (claim == context.in.ns.claims.end()) continue;
+    for (const auto& owner : claim->second.meta.ownerReferences)
+      if (owner.kind == "Pod")
+        return refuse("ClaimsVanish",
+                      "claim " + name + " of " + what + " belongs to pod " + owner.name +
+                          " and is deleted with it; take the owner off it",
+                      "kubectl patch persistentvolumeclaim " + name + " -n " + namespace_ +
+                          " --type json -p '[{\"op\": \"remove\", \"path\": \"/metadata/ownerReferences\"}]'");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -37,9 +68,7 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
   auto& status = context.status();
   for (const auto& component : context.components()) {
     const std::string what = "component " + component.component->name + " (" + component.key() + ")";
-    if (!component.view->workload)
-      return refuse("WorkloadMissing",
-                    what + " does not exist; " + kubectlGet(context, component.component->workloadKind));
+    if (!component.view->workload) return refuse("WorkloadMissing", what + " does not exist");
     if (!component.container())
       return refuse("ContainerMissing",
                     what + " has no container " +
@@ -47,12 +76,11 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
                              ? "that is its only one: name it in the Framework's components[].container"
                              : component.component->container));
     if (component.view->workload->paused)
-      return refuse("WorkloadPaused", what + " is paused; resume it with: kubectl rollout resume " + component.key());
-    if (component.view->workload->whenScaled == "Delete")
-      return refuse("ClaimsVanish", what +
-                                        " deletes its claims when it is scaled to 0; set "
-                                        "persistentVolumeClaimRetentionPolicy.whenScaled: Retain");
+      return refuse("WorkloadPaused", what + " is paused, so the target would never be rolled out; resume it first",
+                    "kubectl rollout resume " + component.key() + " -n " + context.draft.meta.namespace_);
+    if (auto refused = refuseVanishingClaims(context, component)) return refused;
   }
+  if (auto refused = refuseOtherWriters(context)) return refused;
   if (context.components().empty())
     return refuse("NoComponents", "framework " + spec.frameworkName + " names no components");
   for (const auto& component : context.classSpec().components) {
@@ -76,6 +104,13 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
       return refuse("ReservedDatabase", "store " + store.name + " lives in database " + store.postgres->database +
                                             ", which is never renamed; move it to a database of its own");
   }
+  for (const auto& described : context.classSpec().stores) {
+    if (described.optional) continue;
+    const auto& stores = context.framework().spec.stores;
+    if (std::none_of(stores.begin(), stores.end(), [&](const auto& store) { return store.name == described.name; }))
+      return refuse("StoreUnknown", "spec.stores of framework " + spec.frameworkName + " does not say where store " +
+                                        described.name + " is, which its class requires: its data would not go back");
+  }
   for (const auto& [framework, store] : context.in.frameworkSharers)
     return refuse("DatabaseShared", "Framework " + framework + " uses the database of store " + store +
                                         " too; one database belongs to one Framework");
@@ -90,16 +125,17 @@ std::optional<StepResult> refuseByObjects(StepContext& context, const Target& ta
   if (!spec.fromVersion.empty() && spec.fromVersion != status.fromVersion)
     return StepResult::end(Phase::Skipped, "PreconditionFailed",
                            "spec.from.version is " + spec.fromVersion + ", but " +
-                               (status.fromVersion.empty() ? "an unknown version" : status.fromVersion) +
-                               " runs; nothing was touched");
+                               (status.fromVersion.empty() ? "an unknown version" : status.fromVersion) + " runs");
   status.toVersion = target.version;
   if (target.backup && !context.in.ns.repository)
-    return refuse("RepositoryMissing", "BackupRepository " + context.framework().spec.repositoryName +
-                                           " does not exist; " + kubectlGet(context, "backuprepositories"));
+    return refuse("RepositoryMissing",
+                  "BackupRepository " + context.framework().spec.repositoryName + " does not exist",
+                  kubectlGet(context, "backuprepositories"));
   if (target.backup && !context.in.ns.repositoryClaimExists)
-    return refuse("RepositoryMissing", "claim " + context.in.ns.repository->spec.claimName + " of BackupRepository " +
-                                           context.in.ns.repository->meta.name + " does not exist; " +
-                                           kubectlGet(context, "persistentvolumeclaims"));
+    return refuse("RepositoryMissing",
+                  "claim " + context.in.ns.repository->spec.claimName + " of BackupRepository " +
+                      context.in.ns.repository->meta.name + " does not exist",
+                  kubectlGet(context, "persistentvolumeclaims"));
   return std::nullopt;
 }
 
@@ -193,8 +229,7 @@ std::optional<StepResult> refuseRestore(const StepContext& context, const Target
   if (!target.backup)
     return refuse("BackupNotFound", "store " + planned.name + " must be restored (" + planned.reason +
                                         "), but there is no verified backup of version " +
-                                        context.draft.status.toVersion + "; " +
-                                        kubectlGet(context, "frameworkbackups"));
+                                        context.draft.status.toVersion);
   if (spec.reason == "DataCorruption" && !target.backupNamed)
     return refuse("BackupNotNamed",
                   "after DataCorruption the backup must be named in spec.to.backupRef: the newest may hold the "
@@ -213,6 +248,10 @@ std::optional<StepResult> refuseRestore(const StepContext& context, const Target
     return refuse("BackupNotFound", "no backup at " + target.backup->path + " in the repository");
   for (const auto& blocker : seen.blockers) {
     if (blocker.code == "SpaceUnknown" && spec.acceptUnknownSpace) continue;
+    if (blocker.code == "SpaceUnknown" && planned.capacityBytes == 0)
+      return refuse(blocker.code, "it is not known whether the staged copy of store " + planned.name +
+                                      " fits, and a full volume would stop the server: " + planned.capacityFrom +
+                                      ". Declare it, or take the risk with spec.accept.unknownSpace: true");
     return refuse(blocker.code, blocker.message);
   }
   if (!seen.backup->complete)
@@ -239,33 +278,13 @@ std::optional<StepResult> refuseRestore(const StepContext& context, const Target
       return refuse("KeyUnknown", "key " + key.name + " cannot be compared with the backup's (" + key.reason +
                                       "); if you are sure it is the same set spec.accept.unknownKeys: true");
   }
+  // Catches a cut folder before its every byte is read (VerifyBackup does that).
+  if (target.backup->sizeBytes > 0 && target.backup->sizeBytes != seen.backup->sizeBytes)
+    return refuse("BackupDamaged", "backup " + target.backup->path + " has " + std::to_string(seen.backup->sizeBytes) +
+                                       " bytes, the catalogue says " + std::to_string(target.backup->sizeBytes));
   planned.targetSchema = seen.backup->schema;
-  planned.requiredBytes = seen.spaceRequired;
+  tellWhatChanges(seen, planned);
   return std::nullopt;
-}
-
-std::string dataLoss(const StepContext& context, const std::vector<std::pair<std::string, Inspection>>& inspections,
-                     const std::vector<api::PlannedStore>& stores) {
-  std::string out;
-  for (const auto& store : stores) {
-    if (store.action != "Restore") continue;
-    for (const auto& [name, seen] : inspections) {
-      if (name != store.name || !seen.backup) continue;
-      WallTime created{};
-      if (parseTime(seen.backup->createdAt, created))
-        out += (out.empty() ? "" : "; ") + std::string("what was written to store ") + name + " since " +
-               seen.backup->createdAt + " (" +
-               std::to_string(std::chrono::duration_cast<std::chrono::minutes>(context.now() - created).count()) +
-               " min) leaves service";
-      int shown = 0;
-      for (const auto& [table, rows] : seen.tables)
-        for (const auto& [then, before] : seen.backup->tables)
-          if (table == then && rows != before && shown++ < 5)
-            out += ", " + table + ": " + std::to_string(rows) + " → " + std::to_string(before) + " rows";
-      out += "; it is kept, closed, in database " + store.prevName + " for " + context.draft.spec.keepPreviousFor;
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -295,15 +314,12 @@ StepResult planStep(StepContext& context) {
   if (spec.mode == "Execute" && context.in.ledger && ledgerUid(*context.in.ledger) != context.draft.meta.uid)
     return StepResult::end(Phase::Skipped, "AlreadyExecuted",
                            "this rollback (same name, same spec) was executed before, as ConfigMap " +
-                               context.in.ledger->meta.name +
-                               " records; nothing was touched. To run it again, apply it under a new name");
+                               context.in.ledger->meta.name + " records; to run it again, apply it under a new name");
   WallTime validUntil{};
   if (!spec.validUntil.empty() && parseTime(spec.validUntil, validUntil) && context.now() > validUntil)
-    return StepResult::end(Phase::Skipped, "Expired",
-                           "spec.validUntil " + spec.validUntil + " has passed; nothing was touched");
+    return StepResult::end(Phase::Skipped, "Expired", "spec.validUntil " + spec.validUntil + " has passed");
   if (!context.in.ns.frameworkClass)
-    return refuse("ClassNotFound",
-                  "FrameworkClass " + framework.spec.className + " does not exist (see: kubectl get frameworkclasses)");
+    return refuse("ClassNotFound", "FrameworkClass " + framework.spec.className + " does not exist");
   if (!spec.to.undo.empty()) return planUndo(context);
   if (auto turn = waitForTurn(context)) return *turn;
   auto target = resolveTarget(context);
@@ -370,6 +386,9 @@ StepResult planStep(StepContext& context) {
     planned.systemIdentifier = seen.systemIdentifier;
     planned.liveOid = seen.liveOid;
     planned.liveBytes = seen.liveBytes;
+    const auto capacity = driver->capacity();
+    planned.capacityBytes = capacity.bytes;
+    planned.capacityFrom = capacity.from;
     planned.prevName = names.prev;
     planned.revertedName = names.reverted;
     if (auto refused = decideStore(context, *target, seen, planned)) return *refused;
@@ -386,14 +405,16 @@ StepResult planStep(StepContext& context) {
                       " stores and data must go back; a backup holds exactly one database, so they could not go back "
                       "together. Describe the others in a Framework of their own");
 
-  if (!restores && plan.images == status.fromImages)
-    return StepResult::end(
-        Phase::Skipped, "AlreadyAtTarget",
-        "version " + status.toVersion + " runs already and its data is the target's; nothing was touched");
+  if (!restores && sameImages(plan.images, imagesOf(context.components())))
+    return StepResult::end(Phase::Skipped, "AlreadyAtTarget",
+                           "version " + status.toVersion + " runs already and its data is the target's");
 
   plan.steps = {"Lock"};
   if (restores) plan.steps.push_back("VerifyBackup");
   for (const char* step : {"Stage", "Quiesce", "Switch", "Resume", "Verify", "Close"}) plan.steps.push_back(step);
+  plan.checks = plannedChecks(context, plan.stores);
+  plan.downtime = expectedDowntime(context);
+  plan.writers = otherWriters(context);
   plan.dataLoss = restores ? dataLoss(context, inspections, plan.stores) : "none: the data stays as it is";
   plan.frozenClass = api::encodeFrameworkClassSpec(context.in.ns.frameworkClass->spec);
   status.plan = std::move(plan);

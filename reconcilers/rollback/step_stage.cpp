@@ -155,12 +155,17 @@ StepResult verifyBackupStep(StepContext& context) {
       });
 }
 
-StepResult stageStep(StepContext& context) {
+StepResult startTargetsStep(StepContext& context) {
   std::vector<StepResult> parts;
   for (const auto& [component, image] : context.status().plan->images) {
     if (succeeded(context, "StartTarget", component)) continue;
     parts.push_back(startTarget(context, component, image));
   }
+  return together(std::move(parts));
+}
+
+StepResult stageStep(StepContext& context) {
+  std::vector<StepResult> parts{startTargetsStep(context)};
   std::vector<std::pair<std::string, bool>> stores;  // and whether it has to be filled first
   for (const auto* planned : context.switched()) stores.emplace_back(planned->name, planned->action == "Restore");
   for (const auto& [store, filled] : stores) {

@@ -3,7 +3,10 @@
 
 #include "api/resources.h"
 #include "common/journal.h"
+#include "rollback/other_writers.h"
 #include "rollback/plan.h"
+#include "rollback/plan_report.h"
+#include "rollback/refusals.h"
 #include "rollback/steps.h"
 #include "rollback/undo.h"
 
@@ -11,10 +14,6 @@ namespace rollback::reconcilers {
 namespace {
 
 using api::Phase;
-
-StepResult refuse(std::string code, std::string message) {
-  return StepResult::end(Phase::Failed, std::move(code), std::move(message));
-}
 
 bool swaps(const api::PlannedStore& store) { return store.action == "Restore" || store.action == "Undo"; }
 
@@ -144,6 +143,9 @@ std::string lossOf(const StepContext& context, const std::vector<api::PlannedSto
 }
 
 void finishPlan(StepContext& context, api::RollbackPlan plan) {
+  plan.checks = plannedChecks(context, plan.stores);
+  plan.downtime = expectedDowntime(context);
+  plan.writers = otherWriters(context);
   plan.frozenClass = api::encodeFrameworkClassSpec(context.in.ns.frameworkClass->spec);
   context.status().plan = std::move(plan);
   context.status().plan->digest = planDigest(context);
@@ -282,9 +284,8 @@ StepResult planUndo(StepContext& context) {
     plan.dataLoss += "; to be executed it needs spec.accept.dataLoss: true";
   }
   if (!loses && plan.images == status.fromImages)
-    return StepResult::end(
-        Phase::Skipped, "AlreadyAtTarget",
-        "what rollback " + undone.meta.name + " changed is as it was before already; nothing was touched");
+    return StepResult::end(Phase::Skipped, "AlreadyAtTarget",
+                           "what rollback " + undone.meta.name + " changed is as it was before already");
   plan.steps = {"Lock", "Stage", "Quiesce", "Switch", "Resume", "Verify", "Close"};
   finishPlan(context, std::move(plan));
   return StepResult::done();

@@ -9,6 +9,8 @@ namespace rollback::reconcilers {
 StepResult planStep(StepContext& context);
 StepResult lockStep(StepContext& context);
 StepResult verifyBackupStep(StepContext& context);
+// The target image of each component, pulled and started as a no-op. Part of Stage, and what a dry run ends with.
+StepResult startTargetsStep(StepContext& context);
 StepResult stageStep(StepContext& context);
 StepResult quiesceStep(StepContext& context);
 StepResult switchStep(StepContext& context);

@@ -28,7 +28,8 @@ bool usable(const api::FrameworkBackup& backup) {
 }
 
 api::PlannedBackup planned(const api::FrameworkBackup& backup) {
-  return {backup.meta.name, backup.status.path, backup.status.digest, backup.status.version, backup.status.createdAt};
+  return {backup.meta.name,      backup.status.path,      backup.status.digest,
+          backup.status.version, backup.status.createdAt, backup.status.sizeBytes};
 }
 
 }  // namespace
@@ -59,7 +60,6 @@ Result<Target> resolveTarget(const StepContext& context) {
   const auto& status = context.framework().status;
   Target target;
   target.version = spec.to.version;
-  const std::string list = " (see: kubectl get frameworkbackups -n " + context.draft.meta.namespace_ + ")";
 
   if (spec.to.lastKnownGood) {
     const std::string now = status.running ? status.running->version : std::string();
@@ -78,19 +78,18 @@ Result<Target> resolveTarget(const StepContext& context) {
     for (const auto& backup : context.in.backups)
       if (backup.meta.name == spec.to.backupName) chosen = &backup;
     if (!chosen)
-      return refuse("BackupNotFound",
-                    "FrameworkBackup " + spec.to.backupName + " does not exist in this namespace" + list);
+      return refuse("BackupNotFound", "FrameworkBackup " + spec.to.backupName + " does not exist in this namespace");
     if (chosen->spec.frameworkName != spec.frameworkName)
       return refuse("BackupOfAnotherFramework", "FrameworkBackup " + spec.to.backupName + " is of framework " +
                                                     chosen->spec.frameworkName + ", not " + spec.frameworkName);
     if (chosen->status.unsettled)
       return refuse("BackupUnsettled",
                     "FrameworkBackup " + spec.to.backupName +
-                        " was taken while version or schema changed; it is never a target. Choose another" + list);
+                        " was taken while version or schema changed; it is never a target. Choose another");
     if (!usable(*chosen))
-      return refuse("BackupNotUsable",
-                    "FrameworkBackup " + spec.to.backupName + " is not a completed, verified backup (phase " +
-                        (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")" + list);
+      return refuse("BackupNotUsable", "FrameworkBackup " + spec.to.backupName +
+                                           " is not a completed, verified backup (phase " +
+                                           (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")");
     if (!target.version.empty() && chosen->status.version != target.version)
       return refuse("BackupOfAnotherVersion", "FrameworkBackup " + spec.to.backupName + " holds version " +
                                                   chosen->status.version + ", spec.to.version asks for " +
@@ -98,7 +97,7 @@ Result<Target> resolveTarget(const StepContext& context) {
     target.version = chosen->status.version;
     target.backupNamed = true;
   } else if (!spec.to.backupPath.empty()) {
-    target.backup = api::PlannedBackup{"", spec.to.backupPath, "", "", ""};
+    target.backup = api::PlannedBackup{"", spec.to.backupPath, "", "", "", 0};
     target.backupNamed = true;
   } else {
     for (const auto& backup : context.in.backups) {

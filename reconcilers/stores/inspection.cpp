@@ -37,10 +37,12 @@ api::SchemaLevel schemaLevel(const json& at) {
   return level;
 }
 
-std::vector<std::pair<std::string, std::int64_t>> tables(const json& at) {
-  std::vector<std::pair<std::string, std::int64_t>> out;
+// Those of a manifest were counted; of live the mover says which were.
+std::vector<Inspection::Table> tables(const json& at, bool counted) {
+  std::vector<Inspection::Table> out;
   for (const auto& table : at)
-    if (table.is_object()) out.emplace_back(text(table, "name"), integer(table, "rows"));
+    if (table.is_object())
+      out.push_back({text(table, "name"), integer(table, "rows"), counted || flag(table, "exact")});
   return out;
 }
 
@@ -73,7 +75,7 @@ Result<Inspection> decodeInspection(const std::string& document, const std::stri
   out.liveOid = static_cast<std::uint32_t>(integer(live, "oid"));
   out.liveBytes = integer(live, "sizeBytes");
   out.liveSchema = schemaLevel(child(live, "schema"));
-  out.tables = tables(child(live, "tables"));
+  out.tables = tables(child(live, "tables"), false);
   const json& space = child(doc, "space");
   out.spaceKnown = flag(space, "known");
   out.spaceRequired = integer(space, "required");
@@ -104,7 +106,7 @@ Result<Inspection> decodeInspection(const std::string& document, const std::stri
     for (const auto& store : child(manifest, "stores")) {
       if (!storeName.empty() && text(store, "name") != storeName) continue;
       backup.schema = schemaLevel(child(store, "schema"));
-      backup.tables = tables(child(store, "tables"));
+      backup.tables = tables(child(store, "tables"), true);
       break;
     }
     out.backup = std::move(backup);

@@ -24,7 +24,12 @@ struct Inspection {
   bool spaceKnown = false;
   std::int64_t spaceRequired = 0, spaceAvailable = 0;
   std::vector<Blocker> blockers;
-  std::vector<std::pair<std::string, std::int64_t>> tables;  // rows in live
+  struct Table {
+    std::string name;
+    std::int64_t rows = 0;
+    bool exact = true;  // false: the server's estimate
+  };
+  std::vector<Table> tables;  // of live; not all of them if there are very many
   struct Session {
     std::string user, application, address;
     int count = 0;
@@ -48,7 +53,7 @@ struct Inspection {
     std::string schemaRelation;        // Equal | Subset | Different | Unknown
     std::vector<std::string> missing;  // names live has and the backup has not
     std::vector<std::pair<std::string, std::string>> images;
-    std::vector<std::pair<std::string, std::int64_t>> tables;
+    std::vector<Table> tables;
   };
   std::optional<Backup> backup;
 };

@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/quantity.h"
 #include "api/resources.h"
+#include "common/claims.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -62,6 +64,23 @@ std::string PostgresDriver::toolsImage() const {
     return view->workload->containers.size() == 1 ? view->workload->containers.front().image : std::string();
   const kube::Container* container = view->workload->container(tools.container);
   return container ? container->image : std::string();
+}
+
+PostgresDriver::Capacity PostgresDriver::capacity() const {
+  const auto& pg = *store.postgres;
+  if (pg.capacityBytes > 0) return {pg.capacityBytes, "stores[].postgres.capacity of the Framework"};
+  const WorkloadView* view = ns.workload(pg.tools.workloadKind, pg.tools.workloadName);
+  if (!view || !view->workload) return {0, "stores[].postgres.capacity is not declared, and tools names no workload"};
+  const std::string name = dataClaimOf(*view->workload);
+  const std::string workload = pg.tools.workloadKind + "/" + pg.tools.workloadName;
+  if (name.empty())
+    return {0, "stores[].postgres.capacity is not declared, and " + workload + " does not have exactly one claim"};
+  const auto claim = ns.claims.find(name);
+  if (claim == ns.claims.end() || claim->second.capacity.empty())
+    return {0, "stores[].postgres.capacity is not declared, and claim " + name + " of " + workload + " is not bound"};
+  const auto bytes = api::parseQuantity(claim->second.capacity);
+  if (!bytes) return {0, "the capacity of claim " + name + " cannot be read: " + claim->second.capacity};
+  return {*bytes, "claim " + name + " of " + workload};
 }
 
 std::vector<std::pair<std::string, std::string>> PostgresDriver::keySources() const {
@@ -129,6 +148,7 @@ JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Ef
                  {"capacityBytes", pg.capacityBytes},
                  {"spaceCheck", "Require"}}},
                {"parallel", 2}};
+  if (pg.otherClients == "Terminate") task["otherClients"] = json::array({"*"});
   if (!storeClass.schemaQuery.empty()) task["schema"] = {{"query", storeClass.schemaQuery}};
   task["checks"] = json::array();
   for (const auto& check : storeClass.checks) {
@@ -144,6 +164,7 @@ JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string
                                 std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "inspect", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
+  task["postgres"]["capacityBytes"] = capacity().bytes;
   if (!backupPath.empty() && ns.repository) {
     task["repository"] = {{"path", backupPath}};
     task["backup"] = {{"store", store.name}};
@@ -173,6 +194,7 @@ JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::Rollback
   JobSpec spec = base(record, "stage", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   task["postgres"]["spaceCheck"] = requireSpace ? "Require" : "Skip";
+  task["postgres"]["capacityBytes"] = planned.capacityBytes;  // the plan's, which was judged
   task["repository"] = {{"path", plan.backup->path}, {"digest", plan.backup->digest}};
   task["backup"] = {{"store", store.name}};
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};

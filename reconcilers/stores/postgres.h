@@ -21,6 +21,13 @@ struct PostgresDriver {
 
   // The image whose pg_dump, pg_restore and psql are used; empty: the workload or container named does not exist.
   std::string toolsImage() const;
+  // How large the volume is that the server keeps its data on: what the Framework says, else what the one claim of the
+  // tools' workload has. 0 bytes: unknown, and `from` says why.
+  struct Capacity {
+    std::int64_t bytes = 0;
+    std::string from;
+  };
+  Capacity capacity() const;
   // The keys of the class, each with the env source its component's workload has now ("" if literal or missing).
   std::vector<std::pair<std::string, std::string>> keySources() const;
 

@@ -15,6 +15,8 @@
 #include "kube/client/client.h"
 #include "kube/client/credentials.h"
 #include "rollback/ledger.h"
+#include "rollback/publish.h"
+#include "rollback/refusals.h"
 #include "rollback/workload_requests.h"
 
 namespace rollback {
@@ -304,6 +306,73 @@ TEST_CASE("given a journal, when it is written and read back, then nothing is lo
   REQUIRE_FALSE(late);
   CHECK(late.error().code == ErrorCode::Conflict);
   CHECK(place.warnings == std::vector<std::string>{});
+}
+
+TEST_CASE(
+    "given the largest plan there may be, when it is written, then the API server takes it and gives it back whole") {
+  Place place;
+  auto rollback = made(place, "r");
+  const std::string words(4096, 'w');
+  auto& status = rollback.status;
+  status.phase = api::Phase::Planned;
+  status.reason = "Planned";
+  status.message = status.reason;
+  api::RollbackPlan plan;
+  plan.digest = "sha256:" + std::string(64, 'a');
+  plan.backup =
+      api::PlannedBackup{"taken", std::string(1024, 'p'), plan.digest, "1.0.0", "2026-11-24T00:00:00Z", 1LL << 50};
+  for (int i = 0; i < 32; ++i) plan.images.emplace_back("component-" + std::to_string(i), std::string(1024, 'i'));
+  for (int i = 0; i < 8; ++i) {
+    api::PlannedStore store;
+    store.name = "store-" + std::to_string(i);
+    store.action = "Restore";
+    store.reason = std::string(1024, 'r');
+    store.database = store.stageName = store.prevName = store.revertedName = std::string(63, 'd');
+    store.liveBytes = store.requiredBytes = store.availableBytes = store.capacityBytes = 1LL << 50;
+    store.capacityFrom = std::string(512, 'c');
+    store.tables.assign(64, api::PlannedTable{std::string(256, 't'), 1LL << 50, 1LL << 50, true});
+    store.tablesDiffering = 100000;
+    store.clients.assign(16,
+                         api::PlannedClient{std::string(256, 'u'), std::string(256, 'a'), std::string(256, 'f'), 1000});
+    plan.stores.push_back(store);
+  }
+  plan.steps.assign(64, std::string(63, 's'));
+  plan.checks.assign(64, std::string(256, 'c'));
+  plan.writers.assign(32, api::PlannedWriter{std::string(320, 'w'), std::string(128, 'f'), std::string(128, 'm')});
+  plan.downtime = {1LL << 40, std::string(512, 'b'), 1LL << 30};
+  plan.dataLoss = words;
+  plan.frozenClass = std::string(512 << 10, 'x');
+  status.plan = plan;
+  const std::string body = api::encodeFrameworkRollbackStatus(rollback);
+  const auto written = place.send(kube::updateStatus(api::kFrameworkRollbacks, place.name, "r", body));
+  if (!written) FAIL(written.error().message);
+  const auto read = api::decodeFrameworkRollback(*written);
+  REQUIRE(read);
+  rollback.meta.resourceVersion = read->meta.resourceVersion;
+  CHECK(api::encodeFrameworkRollbackStatus(*read) == api::encodeFrameworkRollbackStatus(rollback));
+}
+
+TEST_CASE("given every reason to refuse, when a rollback ends with it, then the API server takes its status") {
+  Place place;
+  auto rollback = made(place, "r");
+  for (const auto& refusal : reconcilers::refusals()) {
+    INFO(refusal.code);
+    reconcilers::RollbackSnapshot snapshot;
+    snapshot.ns.now = systemClock().wall();
+    snapshot.rollback = rollback;
+    reconcilers::StepContext context(snapshot, kSettings);
+    const auto refused = reconcilers::refuse(refusal.code, "the store's own words");
+    reconcilers::publishCondition(context, "Planned", "False", refused.code, refused.message);
+    reconcilers::publishEnding(context, api::Phase::Failed, "NothingTouched",
+                               reconcilers::refusalMessage(context, "Plan", refused));
+    const auto written = place.send(kube::updateStatus(api::kFrameworkRollbacks, place.name, "r",
+                                                       api::encodeFrameworkRollbackStatus(context.draft)));
+    if (!written) FAIL(written.error().message);
+    const auto read = api::decodeFrameworkRollback(*written);
+    REQUIRE(read);
+    CHECK(kube::findCondition(read->status.conditions, "Planned")->reason == refusal.code);
+    rollback.meta.resourceVersion = read->meta.resourceVersion;
+  }
 }
 
 }  // namespace

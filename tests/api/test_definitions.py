@@ -220,6 +220,6 @@ class Defaults(unittest.TestCase):
         self.assertEqual(framework["policy"], {"maxDataLoss": "24h", "retainHistory": 20})
         postgres = framework["stores"][0]["postgres"]
         keys = {"usernameKey": "username", "passwordKey": "password"}
-        self.assertEqual(postgres, {"host": "h", "port": 5432, "database": "b", "maintenanceDatabase": "postgres", "tools": {"image": "i"},
+        self.assertEqual(postgres, {"host": "h", "port": 5432, "database": "b", "maintenanceDatabase": "postgres", "tools": {"image": "i"}, "otherClients": "Refuse",
                                     "credentialsSecretRef": {"name": "s", **keys}, "adminSecretRef": {"name": "a", **keys},
                                     "tls": {"mode": "prefer", "caSecretRef": {"name": "t", "key": "ca.crt"}}})

@@ -34,8 +34,10 @@ RUNNER_MAY = [
     ("get patch", ["deployments.apps", "statefulsets.apps"]),
     ("get update patch", ["deployments.apps/scale", "statefulsets.apps/scale"]),
     ("get list create", ["configmaps"]),
+    ("list", ["horizontalpodautoscalers.autoscaling"]),
 ]
 RUNNER_MAY_NOT = [
+    ("get create update patch delete", ["horizontalpodautoscalers.autoscaling"]),
     ("get list watch create update patch delete", ["secrets", "serviceaccounts"]),
     ("create get", ["pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers", "serviceaccounts/token"]),
     ("create update delete", ["pods", "deployments.apps", "statefulsets.apps"]),

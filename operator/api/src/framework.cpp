@@ -32,6 +32,7 @@ PostgresStore postgres(const json& at) {
   out.tools.workloadName = text(child(tools, "workloadRef"), "name");
   out.tools.container = text(tools, "container");
   out.tools.image = text(tools, "image");
+  out.otherClients = text(at, "otherClients", "Refuse");
   const json& capacity = child(at, "capacity");
   if (capacity.is_number_integer()) out.capacityBytes = capacity.get<std::int64_t>();
   if (capacity.is_string())

@@ -27,7 +27,7 @@ std::string digestOf(json spec) {
   if (spec.contains("verification") && child(spec["verification"], "soakSeconds") == json(0))
     spec["verification"].erase("soakSeconds");
   if (spec.contains("to") && child(spec["to"], "lastKnownGood") == json(false)) spec["to"].erase("lastKnownGood");
-  for (const char* name : {"unknownSpace", "unknownKeys", "dataLoss"})
+  for (const char* name : {"unknownSpace", "unknownKeys", "otherWriters", "dataLoss"})
     if (spec.contains("accept") && child(spec["accept"], name) == json(false)) spec["accept"].erase(name);
   if (spec.contains("scope") && spec["scope"].is_array())
     std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
@@ -36,12 +36,52 @@ std::string digestOf(json spec) {
   return sha256Hex(dump(spec));
 }
 
+constexpr std::size_t kMostTables = 64, kMostClients = 16, kMostWriters = 32, kMostChecks = 64;
+
+void plannedTables(const json& at, PlannedStore& store) {
+  for (const auto& t : child(at, "tables")) {
+    PlannedTable table;
+    table.name = text(t, "name");
+    if (child(t, "rowsNow").is_number_integer()) table.rowsNow = integer(t, "rowsNow");
+    if (child(t, "rowsInBackup").is_number_integer()) table.rowsInBackup = integer(t, "rowsInBackup");
+    table.estimated = flag(t, "estimated");
+    store.tables.push_back(std::move(table));
+  }
+  store.tablesDiffering = static_cast<int>(integer(at, "tablesDiffering"));
+  for (const auto& c : child(at, "clients"))
+    store.clients.push_back(
+        {text(c, "user"), text(c, "application"), text(c, "address"), static_cast<int>(integer(c, "count"))});
+}
+
+void plannedTables(json& out, const PlannedStore& store) {
+  json tables = json::array(), clients = json::array();
+  for (const auto& t : store.tables) {
+    if (tables.size() == kMostTables) break;
+    json table = {{"name", clip(t.name, 256)}};
+    if (t.rowsNow) table["rowsNow"] = *t.rowsNow;
+    if (t.rowsInBackup) table["rowsInBackup"] = *t.rowsInBackup;
+    put(table, "estimated", t.estimated);
+    tables.push_back(std::move(table));
+  }
+  for (const auto& c : store.clients) {
+    if (clients.size() == kMostClients) break;
+    json client = {{"user", clip(c.user, 256)}};
+    put(client, "application", clip(c.application, 256));
+    put(client, "address", clip(c.address, 256));
+    put(client, "count", static_cast<std::int64_t>(c.count));
+    clients.push_back(std::move(client));
+  }
+  put(out, "tables", tables);
+  put(out, "tablesDiffering", static_cast<std::int64_t>(store.tablesDiffering));
+  put(out, "clients", clients);
+}
+
 RollbackPlan plan(const json& at) {
   RollbackPlan out;
   out.digest = text(at, "digest");
   if (const json& b = child(at, "backup"); b.is_object())
-    out.backup =
-        PlannedBackup{text(b, "name"), text(b, "path"), text(b, "digest"), text(b, "version"), text(b, "createdAt")};
+    out.backup = PlannedBackup{text(b, "name"),    text(b, "path"),      text(b, "digest"),
+                               text(b, "version"), text(b, "createdAt"), integer(b, "sizeBytes")};
   out.images = images(child(at, "images"));
   for (const auto& s : child(at, "stores")) {
     PlannedStore store;
@@ -60,9 +100,19 @@ RollbackPlan plan(const json& at) {
     store.revertedName = text(s, "revertedName");
     store.stageOid = static_cast<std::uint32_t>(integer(s, "stageOid"));
     store.writtenFrom = text(s, "writtenFrom");
+    store.availableBytes = integer(s, "availableBytes");
+    store.capacityBytes = integer(s, "capacityBytes");
+    store.capacityFrom = text(s, "capacityFrom");
+    plannedTables(s, store);
     out.stores.push_back(std::move(store));
   }
   out.steps = texts(child(at, "steps"));
+  out.checks = texts(child(at, "checks"));
+  const json& downtime = child(at, "downtime");
+  out.downtime = {integer(downtime, "expectedMilliseconds"), text(downtime, "basis"),
+                  integer(downtime, "startLimitSeconds")};
+  for (const auto& w : child(at, "writers"))
+    out.writers.push_back({text(w, "workload"), text(w, "field"), text(w, "manager")});
   out.dataLoss = text(at, "dataLoss");
   out.frozenClass = text(at, "frozenClass");
   return out;
@@ -78,6 +128,7 @@ json plan(const RollbackPlan& p) {
     put(b, "digest", p.backup->digest);
     put(b, "version", clip(p.backup->version, 256));
     put(b, "createdAt", p.backup->createdAt);
+    put(b, "sizeBytes", p.backup->sizeBytes);
     out["backup"] = std::move(b);
   }
   put(out, "images", images(p.images));
@@ -95,10 +146,28 @@ json plan(const RollbackPlan& p) {
     put(store, "revertedName", s.revertedName);
     put(store, "stageOid", static_cast<std::int64_t>(s.stageOid));
     put(store, "writtenFrom", s.writtenFrom);
+    put(store, "availableBytes", s.availableBytes);
+    put(store, "capacityBytes", s.capacityBytes);
+    put(store, "capacityFrom", clip(s.capacityFrom, 512));
+    plannedTables(store, s);
     stores.push_back(std::move(store));
   }
   put(out, "stores", stores);
   put(out, "steps", json(p.steps));
+  json checks = json::array(), writers = json::array();
+  for (const auto& check : p.checks)
+    if (checks.size() < kMostChecks) checks.push_back(clip(check, 256));
+  put(out, "checks", checks);
+  json downtime = json::object();
+  put(downtime, "expectedMilliseconds", p.downtime.expectedMilliseconds);
+  put(downtime, "basis", clip(p.downtime.basis, 512));
+  put(downtime, "startLimitSeconds", p.downtime.startLimitSeconds);
+  put(out, "downtime", downtime);
+  for (const auto& w : p.writers)
+    if (writers.size() < kMostWriters)
+      writers.push_back(
+          {{"workload", clip(w.workload, 320)}, {"field", clip(w.field, 128)}, {"manager", clip(w.manager, 128)}});
+  put(out, "writers", writers);
   put(out, "dataLoss", clip(p.dataLoss, 4096));
   put(out, "frozenClass", p.frozenClass);
   return out;
@@ -178,6 +247,7 @@ Result<FrameworkRollback> decodeFrameworkRollback(std::string_view document) {
   out.spec.acceptUnknownKeys = flag(child(spec, "accept"), "unknownKeys");
   out.spec.acceptDataLoss = flag(child(spec, "accept"), "dataLoss");
   out.spec.onFailure = text(spec, "onFailure", "Revert");
+  out.spec.acceptOtherWriters = flag(child(spec, "accept"), "otherWriters");
   out.spec.suspend = flag(spec, "suspend");
   out.spec.abort = flag(spec, "abort");
   out.specDigest = digestOf(spec.is_object() ? spec : json::object());

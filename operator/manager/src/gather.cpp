@@ -60,8 +60,9 @@ const kube::ContainerStatus* moverContainer(const kube::Pod& pod) {
 }  // namespace
 
 Gatherer::Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock,
-                   const runtime::Store<api::Framework>& frameworks)
-    : client_(std::move(client)), clock_(clock), frameworks_(frameworks) {}
+                   const runtime::Store<api::Framework>& frameworks,
+                   const runtime::Store<api::FrameworkRollback>& rollbacks)
+    : client_(std::move(client)), clock_(clock), frameworks_(frameworks), rollbacks_(rollbacks) {}
 
 Result<std::optional<std::string>> Gatherer::read(const kube::Request& request, const Call& call) {
   auto answer = client_->send(request, call.deadline, call.cancel);
@@ -299,6 +300,8 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
       if (!entry) return entry.error();
       out.ledger = std::move(*entry);
     }
+    if (!out.rollback.status.plan && (!out.rollback.status.phase || !api::isEnding(*out.rollback.status.phase)))
+      if (auto done = forPlan(out, call); !done) return done.error();
   }
   if (out.ns.framework)
     for (const auto& store : out.ns.framework->spec.stores)

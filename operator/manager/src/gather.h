@@ -19,8 +19,10 @@ namespace rollback::manager {
 // Thread-safe.
 class Gatherer {
  public:
-  // `frameworks` is the cache of all Frameworks: who else uses a database is looked up there.
-  Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks);
+  // `frameworks` is the cache of all Frameworks: who else uses a database is looked up there. `rollbacks` that of all
+  // rollbacks, with the index "framework": what earlier ones took.
+  Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks,
+           const runtime::Store<api::FrameworkRollback>& rollbacks);
 
   struct Call {
     Deadline deadline;
@@ -42,6 +44,8 @@ class Gatherer {
                       const std::string& frameworkName, const std::string& repositoryName, const std::string& ownerUid,
                       const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
+  // What only a plan asks for: the workloads' claims, and who scales them.
+  Result<void> forPlan(reconcilers::RollbackSnapshot& out, const Call& call);
   Result<void> jobs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid,
                     const Call& call);
   Result<reconcilers::OptIn> optIn(const std::string& namespace_, const Call& call);
@@ -50,6 +54,7 @@ class Gatherer {
   std::shared_ptr<kube::Client> client_;
   const Clock& clock_;
   const runtime::Store<api::Framework>& frameworks_;
+  const runtime::Store<api::FrameworkRollback>& rollbacks_;
   std::mutex mutex_;                                                       // guards the two below
   std::map<std::string, std::pair<MonoTime, reconcilers::OptIn>> optIns_;  // by namespace, for 30 s
   std::list<std::pair<std::string, std::string>> results_;                 // pod uid → large result, newest first

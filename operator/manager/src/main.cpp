@@ -67,7 +67,7 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
       runtime::EventRecorderOptions{"rollback.pa-ecosystem.io/operator", options.instance}, ungated, timing, metrics);
 
   Triggers triggers(client, timing, metrics);
-  Gatherer gatherer(client, timing.clock, triggers.frameworks());
+  Gatherer gatherer(client, timing.clock, triggers.frameworks(), triggers.rollbacks());
   const reconcilers::Settings settings{options.moverImage, options.imagePullPolicy};
 
   const auto controller = [&](const char* name, Decide decide) {

@@ -35,6 +35,7 @@ class Triggers {
   // The reflectors to run; they enqueue into `controllers`.
   std::vector<std::shared_ptr<runtime::Synced>> reflectors(const Controllers& controllers);
   const runtime::Store<api::Framework>& frameworks() const { return frameworks_; }
+  const runtime::Store<api::FrameworkRollback>& rollbacks() const { return rollbacks_; }
 
  private:
   void frameworkChanged(const std::string& namespace_, const std::string& name);

@@ -75,6 +75,7 @@ TEST_CASE("given a Framework with every field, when it is read, then every field
        {"stores[].postgres.tools.container", [](F f) { return postgres(f).tools.container; }},
        {"stores[].postgres.tools.image", [](F f) { return postgres(f).tools.image; }},
        {"stores[].postgres.capacity", [](F f) { return postgres(f).capacityBytes; }},
+       {"stores[].postgres.otherClients", [](F f) { return postgres(f).otherClients; }},
        {"repositoryRef.name", [](F f) { return f.spec.repositoryName; }},
        {"policy.maxDataLoss", [](F f) { return f.spec.policy.maxDataLoss; }},
        {"policy.retainHistory", [](F f) { return f.spec.policy.retainHistory; }},
@@ -117,6 +118,7 @@ TEST_CASE("given a FrameworkRollback with every field, when it is read, then eve
                                       {"accept.unknownKeys", [](R r) { return r.spec.acceptUnknownKeys; }},
                                       {"accept.dataLoss", [](R r) { return r.spec.acceptDataLoss; }},
                                       {"onFailure", [](R r) { return r.spec.onFailure; }},
+                                      {"accept.otherWriters", [](R r) { return r.spec.acceptOtherWriters; }},
                                       {"suspend", [](R r) { return r.spec.suspend; }},
                                       {"abort", [](R r) { return r.spec.abort; }}});
 }

@@ -112,9 +112,14 @@ TEST_CASE(
   PlannedStore store;
   store.name = "database";
   store.action = "Restore";
-  store.reason = store.liveSchema.unknownReason = words;
+  store.reason = store.liveSchema.unknownReason = store.capacityFrom = words;
+  store.tables.assign(1000, PlannedTable{words, 9000000000, 1, true});
+  store.tablesDiffering = 1000;
+  store.clients.assign(1000, PlannedClient{words, words, words, 3});
   plan.stores = {store};
-  plan.dataLoss = words;
+  plan.dataLoss = plan.downtime.basis = words;
+  plan.checks.assign(1000, words);
+  plan.writers.assign(1000, PlannedWriter{words, words, words});
   status.plan = plan;
   status.previous = {{"database", "shop_prev_1", "2026-11-25T00:00:00Z", words}};
   const json written = json::parse(encodeFrameworkRollbackStatus(rollback));

@@ -23,7 +23,8 @@ TEST_CASE("Given an inspection, when decoded, then everything a plan asks for is
   REQUIRE(seen->systemIdentifier == "7312");
   REQUIRE(seen->liveOid == 4294967295u);
   REQUIRE(seen->liveSchema.known());
-  REQUIRE(seen->tables.at(0).second == 12);
+  REQUIRE(seen->tables.at(0).rows == 12);
+  REQUIRE_FALSE(seen->tables.at(0).exact);
   REQUIRE(seen->spaceKnown);
   REQUIRE(seen->blockers.at(0).code == "ForeignSession");
   REQUIRE(seen->sessions.at(0).count == 2);
@@ -34,7 +35,8 @@ TEST_CASE("Given an inspection, when decoded, then everything a plan asks for is
   REQUIRE(seen->backup->schema.digest == "sha256:e");
   REQUIRE(seen->backup->missing == std::vector<std::string>{"drop_note"});
   REQUIRE(seen->backup->images.at(0).second == "shop:1.0.0@sha256:dd");
-  REQUIRE(seen->backup->tables.at(0).second == 9);
+  REQUIRE(seen->backup->tables.at(0).rows == 9);
+  REQUIRE(seen->backup->tables.at(0).exact);
 }
 
 TEST_CASE("Given a schema that is not known, when decoded, then it is unknown, with a reason, whatever else it says") {

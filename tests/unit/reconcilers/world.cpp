@@ -130,13 +130,13 @@ reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
   in.newToken = "token-" + std::to_string(++uids_);
   in.terminating = terminating;
   in.optIn.allowed = true;
-  in.framework = framework;
-  in.frameworkClass = frameworkClass;
+  if (frameworkExists) in.framework = framework;
+  if (classExists) in.frameworkClass = frameworkClass;
   api::BackupRepository repository;
   repository.meta.name = "backups";
   repository.spec.claimName = "backups";
-  in.repository = repository;
-  in.repositoryClaimExists = true;
+  if (repositoryExists) in.repository = repository;
+  in.repositoryClaimExists = repositoryClaimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
   for (const auto& [name, model] : jobs) {
@@ -197,8 +197,10 @@ reconcilers::RollbackSnapshot World::snapshot() {
     backup.status.createdAt = "2026-11-24T02:00:00Z";
     backup.status.verifiedAt = "2026-11-24T02:01:00Z";
     backup.status.images = {{"main", "localhost/demo-app:1.0.0"}};
+    if (changeBackup) changeBackup(backup);
     in.backups = {backup};
   }
+  if (changeSnapshot) changeSnapshot(in);
   return in;
 }
 
@@ -382,7 +384,7 @@ void World::runMover(ModelJob& model) {
                        {"count", 2},
                        {"digest", digestOf(live.schema)},
                        {"structureDigest", digestOf(live.schema)}}},
-                     {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}}})}}},
+                     {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}, {"exact", true}}})}}},
                    {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
                    {"blockers", json::array()},
                    {"keys", json::array()}};
@@ -411,6 +413,7 @@ void World::runMover(ModelJob& model) {
                  {{{"name", "database"},
                    {"schema", {{"count", 1}, {"digest", digestOf("1.0.0")}, {"structureDigest", digestOf("1.0.0")}}},
                    {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}}}};
+    if (!inspectPatch.empty()) result.merge_patch(json::parse(inspectPatch));
     return finish(succeeded(result));
   }
   if (model.verb == "verify")

@@ -3,6 +3,7 @@
 // applied one by one, step() lets controllers, kubelet and Jobs make one move.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -46,6 +47,10 @@ class World {
   std::set<std::string> unpullableImages;
   std::map<std::string, reconcilers::Outcome> scripted;  // verb → outcome given instead of the model's, once
   std::vector<reconcilers::Blocker> blockers;
+  std::string inspectPatch;  // a JSON merge patch on what inspect answers
+  bool frameworkExists = true, classExists = true, repositoryExists = true, repositoryClaimExists = true;
+  std::function<void(api::FrameworkBackup&)> changeBackup;             // the one of 1.0.0, before it is shown
+  std::function<void(reconcilers::RollbackSnapshot&)> changeSnapshot;  // what is seen, at last
   std::string keyState = "Match";
   bool checkHealthy = true;
   bool terminating = false;  // the namespace

@@ -36,7 +36,8 @@ struct PostgresStore {
   std::string tlsMode = "prefer";  // libpq's sslmode: disable, prefer, require, verify-ca, verify-full
   std::string caSecretName, caSecretKey = "ca.crt";
   ToolsRef tools;
-  std::int64_t capacityBytes = 0;  // 0: unknown
+  std::int64_t capacityBytes = 0;       // 0: not declared
+  std::string otherClients = "Refuse";  // Refuse | Terminate: sessions of others on the database
 };
 
 struct Store {

@@ -37,6 +37,7 @@ struct FrameworkRollbackSpec {
   bool acceptUnknownKeys = false;   // spec.accept.unknownKeys
   bool acceptDataLoss = false;  // spec.accept.dataLoss: undo a success, and lose from service what was written since
   std::string onFailure = "Revert";  // Revert | Hold: what a failure after Quiesce leads to
+  bool acceptOtherWriters = false;   // spec.accept.otherWriters: who else keeps the workloads will not set them back
   bool suspend = false;
   bool abort = false;
 };
@@ -59,6 +60,18 @@ const char* toString(Phase phase);
 std::optional<Phase> parsePhase(std::string_view text);
 bool isEnding(Phase phase);
 
+// Rows of a table now and in the backup; absent where there is no such table.
+struct PlannedTable {
+  std::string name;  // schema.table, quoted where it must be
+  std::optional<std::int64_t> rowsNow, rowsInBackup;
+  bool estimated = false;  // rowsNow is the server's estimate: the table is too large to be counted
+};
+
+struct PlannedClient {  // sessions on the live database
+  std::string user, application, address;
+  int count = 0;
+};
+
 struct PlannedStore {
   std::string name;
   std::string action;  // Restore: from the backup | Undo: from the copy kept by the rollback that is undone | Keep
@@ -71,10 +84,31 @@ struct PlannedStore {
   std::string stageName, prevName, revertedName;
   std::uint32_t stageOid = 0;  // known after Stage; of a kept copy, from the plan on
   std::string writtenFrom;     // Undo: since when the live data was written to
+  // Of a store that is restored.
+  std::int64_t availableBytes = 0;   // 0: unknown
+  std::int64_t capacityBytes = 0;    // of the server's volume; 0: unknown
+  std::string capacityFrom;          // who says so
+  std::vector<PlannedTable> tables;  // those whose rows differ, those that lose most first
+  int tablesDiffering = 0;           // all of them, listed or not
+  std::vector<PlannedClient> clients;
 };
 
 struct PlannedBackup {
   std::string name, path, digest, version, createdAt;
+  std::int64_t sizeBytes = 0;  // of its files, as the catalogue has it; 0: it is in none
+};
+
+// How long the application will not serve, as far as anything tells. An estimate, never part of the digest.
+struct PlannedDowntime {
+  std::int64_t expectedMilliseconds = 0;  // 0: unknown
+  std::string basis;                      // what the expectation rests on, or why there is none
+  std::int64_t startLimitSeconds = 0;     // what the class gives the components to become ready, all together
+};
+
+struct PlannedWriter {   // somebody else who writes what a rollback writes
+  std::string workload;  // "Deployment/shop"
+  std::string field;     // "spec.replicas", "image of app"
+  std::string manager;
 };
 
 struct RollbackPlan {
@@ -83,6 +117,9 @@ struct RollbackPlan {
   std::vector<std::pair<std::string, std::string>> images;  // component → target image
   std::vector<PlannedStore> stores;
   std::vector<std::string> steps;
+  std::vector<std::string> checks;  // what Verify will ask
+  PlannedDowntime downtime;
+  std::vector<PlannedWriter> writers;
   std::string dataLoss;     // what will be lost, in words
   std::string frozenClass;  // JSON of the class spec this rollback works with
 };
