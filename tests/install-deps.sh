@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian 12 lacks to build and test this project, and says what it installs. Quiet when nothing is missing.
 # Needs root (or sudo) only if something is missing.
+#   install-deps.sh [n8n]     n8n: also what the demo with the real n8n needs
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -13,9 +14,12 @@ cluster=$(grep -v '^#' "$here/cluster/packages.txt" | tr '\n' ' ')
 go=""
 command -v go >/dev/null || go="golang-go"
 
+npm=""
+[ "${1:-}" != n8n ] || command -v npm >/dev/null || npm="npm"
+
 missing=()
-for package in $build $data $cluster $go; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+for package in $build $data $cluster $go $npm; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || [[ " ${missing[*]:-} " == *" $package "* ]] || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
   as_root=()

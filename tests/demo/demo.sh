@@ -14,7 +14,9 @@ tests/cluster/binaries/build.sh node >/dev/null
 step "operator, mover and images"
 case $framework in
   shop) images="operator mover postgres demo-app" ;;
-  n8n) images="operator mover postgres n8n" ;;
+  n8n)
+    images="operator mover postgres n8n"
+    tests/install-deps.sh n8n ;;
   *) echo "demo: FRAMEWORK is shop or n8n, not $framework" >&2; exit 2 ;;
 esac
 # shellcheck disable=SC2086

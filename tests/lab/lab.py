@@ -1,11 +1,15 @@
 """A real cluster with the operator and the shop in it, for the demo and the node tests: what both need, nothing either asserts."""
+import atexit
 import contextlib
 import datetime
 import json
 import os
 import pathlib
+import re
 import shlex
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -15,6 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "tests/cluster/cluster"
 IMAGES = ROOT / "build/images"
 NAMESPACE = "demo"
+
+
+AWAY = re.compile(r"connection refused|was refused|: EOF|unexpected EOF|connection reset|TLS handshake timeout|etcdserver|server is currently unable"
+                  r"|http2: |ServiceUnavailable|no route to host|client connection lost")
 
 
 class LabError(Exception):
@@ -34,19 +42,28 @@ def seconds(rfc3339: str) -> float:
 
 
 class Lab:
-    """One cluster. Not thread-safe, but kubectl() is."""
+    """One cluster. Not thread-safe, but kubectl() is. With USE_EXISTING_CLUSTER=true and KUBECONFIG it is one of the user's: nothing of it
+    is started, ended or read but through its API server."""
 
     def __init__(self, name: str):
         self.name = name
         self.env = dict(os.environ)
+        self.existing = os.environ.get("USE_EXISTING_CLUSTER", "").lower() in ("true", "1")
+        self._proxy = None
 
     # --- cluster
 
     def up(self, *archives):
-        run(CLUSTER, "up", self.name, "--tier", "node", *[a for archive in archives for a in ("--image", archive)], timeout=900)
+        """Starts it, telling what is ready; nothing is captured, so that a person sees it come up."""
+        argv = [CLUSTER, "up", self.name, "--tier", "node", *[a for archive in archives for a in ("--image", archive)]]
+        if subprocess.run([str(a) for a in argv], check=False).returncode != 0:
+            raise LabError(f"cluster {self.name} did not start")
         for line in run(CLUSTER, "env", self.name).splitlines():
             key, _, value = line.removeprefix("export ").partition("=")
             self.env[key] = shlex.split(value)[0] if value else ""
+        if self.existing:
+            self.env["KUBECACHEDIR"] = tempfile.mkdtemp(prefix="kube-cache-")   # what kubectl remembers of a cluster may be hours old
+            atexit.register(shutil.rmtree, self.env["KUBECACHEDIR"], ignore_errors=True)
 
     def import_images(self, *archives):
         run(CLUSTER, "import", self.name, *archives)
@@ -55,7 +72,15 @@ class Lab:
         run(CLUSTER, "down", self.name, *(["--keep-logs", keep_logs] if keep_logs else []), check=False)
 
     def kubectl(self, *argv, input=None, check=True, timeout=300) -> str:
-        return run(self.env["KUBECTL"], *argv, input=input, check=check, env=self.env, timeout=timeout)
+        """Asks again for up to a minute while the API server is away (tests kill it), if asking again does no harm."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return run(self.env["KUBECTL"], *argv, input=input, check=check, env=self.env, timeout=timeout)
+            except LabError as error:
+                if argv[0] not in ("get", "apply", "wait", "rollout") or not AWAY.search(str(error)) or time.monotonic() > end:
+                    raise
+            time.sleep(0.5)
 
     def get(self, *argv):
         """`kubectl get … -o json`, or None if it does not exist."""
@@ -70,8 +95,8 @@ class Lab:
         for path in paths:
             self.kubectl("apply", "-f", path)
 
-    def apply_text(self, text: str):
-        self.kubectl("apply", "-f", "-", input=text)
+    def apply_text(self, text: str, *flags):
+        self.kubectl("apply", "-f", "-", *flags, input=text)
 
     def wait_for(self, what, condition, timeout=120.0, every=0.5):
         """Calls `condition` until it gives something true, and returns that."""
@@ -84,13 +109,27 @@ class Lab:
                 raise LabError(f"{what}: not within {timeout:.0f} s")
             time.sleep(every)
 
+    def _proxy_port(self):
+        if self._proxy is None:
+            self._proxy = subprocess.Popen([self.env["KUBECTL"], "proxy", "--port=0"], stdout=subprocess.PIPE, text=True, env=self.env)
+            atexit.register(self._proxy.terminate)
+            self._port = int(self._proxy.stdout.readline().rsplit(":", 1)[1])
+        return self._port
+
     # --- operator and shop
 
     def install_operator(self):
+        if self.existing and self.get("namespace", "rollback-system"):
+            raise LabError("this cluster has an operator already (namespace rollback-system); the tests install and remove one of their own")
         self.kubectl("apply", "-k", ROOT / "manifests/default")
         self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.kubectl("apply", "-k", ROOT / "manifests/classes")
         self.kubectl("rollout", "status", "deployment/rollback-operator", "-n", "rollback-system", "--timeout=120s")
+
+    def uninstall_operator(self):
+        """For a cluster that stays."""
+        for folder in ("classes", "default"):
+            self.kubectl("delete", "-k", ROOT / f"manifests/{folder}", "--ignore-not-found", "--timeout=120s", check=False)
 
     def install_shop(self):
         self.kubectl("apply", "-k", ROOT / "tests/cluster/demo-app/manifests")
@@ -133,6 +172,9 @@ class Lab:
         return self.wait_for(f"FrameworkBackup {name} to end", done, timeout)
 
     def service_url(self, namespace=NAMESPACE, service="shop", port=8080):
+        """Where a Service is reached from here: its own address, or on a cluster of the user's by way of the API server."""
+        if self.existing:
+            return f"http://127.0.0.1:{self._proxy_port()}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy"
         return f"http://{self.get('service', service, '-n', namespace)['spec']['clusterIP']}:{port}"
 
     def sql(self, statement, database="shop", namespace=NAMESPACE, check=True):
@@ -149,8 +191,8 @@ class Lab:
         return "\n".join(parts)
 
 
-def fetch(url, timeout=2.0):
-    """(status, body); status 0 when nobody answered."""
+def fetch(url, timeout=15.0):
+    """(status, body); status 0 when nobody answered. Patient: a machine may be busy, and who is away refuses at once."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
@@ -257,16 +299,22 @@ class Acknowledged:
             self._stop.wait(0.5)
 
     def _follow(self, pod):
-        process = subprocess.Popen([self.lab.env["KUBECTL"], "logs", "-f", pod, "-n", self.namespace], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   text=True, env=self.lab.env)
-        for line in process.stdout:
-            with contextlib.suppress(ValueError):
-                said = json.loads(line)
-                if said.get("event") == "acked":
-                    self.by_pod[pod].append(said["id"])
-            if self._stop.is_set():
+        """Reads a pod's log to its end; again from its beginning if the API server went away while the pod did not."""
+        while not self._stop.is_set():
+            process = subprocess.Popen([self.lab.env["KUBECTL"], "logs", "-f", pod, "-n", self.namespace], stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True, env=self.lab.env)
+            for line in process.stdout:
+                with contextlib.suppress(ValueError):
+                    said = json.loads(line)
+                    if said.get("event") == "acked":
+                        self.by_pod[pod].append(said["id"])
+                if self._stop.is_set():
+                    break
+            process.terminate()
+            _, why = process.communicate()
+            if not AWAY.search(why):
                 break
-        process.terminate()
+            self._stop.wait(1)
 
     def __enter__(self):
         self._thread.start()
@@ -277,4 +325,4 @@ class Acknowledged:
         self._thread.join()
 
     def ids(self, *pods):
-        return sorted(i for pod in (pods or self.by_pod) for i in self.by_pod[pod])
+        return sorted({i for pod in (pods or self.by_pod) for i in self.by_pod[pod]})

@@ -29,7 +29,7 @@ START_SECONDS = 120                     # for the database to appear
 
 
 def connect():
-    return psycopg2.connect(connect_timeout=3, application_name=f"demo-app-{release.VERSION}")
+    return psycopg2.connect(connect_timeout=30, application_name=f"demo-app-{release.VERSION}")
 
 
 def say(**fields):
