@@ -11,7 +11,7 @@ export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test crash demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test crash node-soak demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: deps ## build, then run every tier this machine can run; says which were s
 
 crash: deps ## the mover killed, and its server, at every single statement
 	@FRB_QUICK= TIERS=mover PRESET=$(PRESET) tests/run.sh
+
+node-soak: deps ## half an hour of faults on a real node: kills, full disks, a paused leader (SEED=n repeats a run)
+	@PRESET=$(PRESET) tests/node/run.sh --soak
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

@@ -1,11 +1,12 @@
 """The operator as processes of ours, with its ServiceAccount's token, so that tests can kill and stop them at will."""
+import base64
 import contextlib
 import json
 import os
 import signal
 import subprocess
 
-from lab.lab import ROOT
+from lab.lab import ROOT, seconds
 from node.shop import LAB
 
 DEPLOYMENT = ("deployment/rollback-operator", "-n", "rollback-system")
@@ -26,20 +27,23 @@ def no_operator_pod():
 class Operator:
     """One process. Its log is build/operator-NAME.log, appended to."""
 
-    def __init__(self, name, elect=False, server=None):
-        self.name, self.elect, self.server = name, elect, server
+    def __init__(self, name, elect=False):
+        self.name, self.elect = name, elect
         self.log = ROOT / f"build/operator-{name}.log"
         self.log.unlink(missing_ok=True)
         self.process = None
+        self.credential = ""                   # as the audit log names the token this process sends
 
     def kubeconfig(self):
         token = LAB.kubectl("create", "token", "rollback-operator", "-n", "rollback-system", "--duration=4h").strip()
-        config = ROOT / f"build/operator-{self.name}.kubeconfig"
-        config.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "x",
-            "clusters": [{"name": "c", "cluster": {"server": LAB.env["CLUSTER_SERVER"], "certificate-authority": LAB.env["CLUSTER_CA"]}}],
-            "users": [{"name": "u", "user": {"token": token}}], "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}]}))
-        return config
+        claims = token.split(".")[1]
+        self.credential = "JTI=" + json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["jti"]
+        config = json.loads(LAB.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        config["users"] = [{"name": "operator", "user": {"token": token}}]
+        config["contexts"][0]["context"]["user"] = "operator"
+        file = ROOT / f"build/operator-{self.name}.kubeconfig"
+        file.write_text(json.dumps(config))
+        return file
 
     def start(self):
         binary = ROOT / "build" / os.environ.get("PRESET", "release") / "bin/rollback-operator"
@@ -49,6 +53,18 @@ class Operator:
                  "--metrics-addr=", "--probe-addr=", "--mover-image", "localhost/rollback-mover:dev"],
                 stderr=log, stdout=log, env={**os.environ, "POD_NAME": self.name})
         return self
+
+    def writes_since(self, moment):
+        """What the API server executed for this process after a moment (seconds since the epoch), from its audit log."""
+        out = []
+        for line in open(LAB.env["AUDIT_LOG"], encoding="utf-8"):
+            if self.credential not in line:
+                continue
+            event = json.loads(line)
+            mine = self.credential in event["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [])
+            if mine and event["verb"] not in ("get", "list", "watch") and event["responseStatus"]["code"] < 300 and seconds(event["stageTimestamp"]) > moment:
+                out.append(f"{event['verb']} {event['requestURI']}")
+        return out
 
     def kill(self):
         self.process.kill()

@@ -1,6 +1,7 @@
 """Runs the test_*.py beside this file on one cluster.
 
     runner.py [--list] [WORD...]        only tests whose file.Class.test contains a word
+    runner.py --soak                    the soak_*.py instead: half an hour of faults
     WORKERS=2                           how many test cases run beside each other
     KEEP=1                              leaves the cluster standing
 """
@@ -16,7 +17,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from lab.lab import IMAGES, ROOT           # noqa: E402
-from node.shop import LAB                  # noqa: E402
+from node.shop import LAB, LABEL           # noqa: E402
 
 ARCHIVES = [IMAGES / f"{n}.tar" for n in ("rollback-operator", "rollback-mover", "postgres", "demo-app-1.0.0", "demo-app-1.0.1", "demo-app-2.0.0")]
 PRINTING = threading.Lock()
@@ -28,6 +29,13 @@ def cluster_up():
     LAB.install_operator()
     # Less patience with a target that does not become healthy than a user would have.
     LAB.apply_text((ROOT / "manifests/samples/demo/class.yaml").read_text().replace("timeoutSeconds: 120", "timeoutSeconds: 40"))
+
+
+def leave():
+    """Somebody's own cluster: everything the tests put there goes."""
+    LAB.wait_for("the tests' namespaces to go", lambda: not LAB.items("namespaces", "-l", LABEL), 180, 1)
+    LAB.kubectl("delete", "frameworkclass", "shop", "--ignore-not-found")
+    LAB.uninstall_operator()
 
 
 def flat(suite):
@@ -55,10 +63,12 @@ def run(test):
 
 
 def main(words):
-    found = list(flat(unittest.defaultTestLoader.discover(str(HERE), "test_*.py", str(HERE.parent))))
+    options, words = [w for w in words if w.startswith("--")], [w for w in words if not w.startswith("--")]
+    pattern = "soak_*.py" if "--soak" in options else "test_*.py"
+    found = list(flat(unittest.defaultTestLoader.discover(str(HERE), pattern, str(HERE.parent))))
     broken = [t for t in found if isinstance(t, unittest.loader._FailedTest)]
-    tests = broken + [t for t in found if t not in broken and (not words or any(w in name_of(t) for w in words if w != "--list"))]
-    if "--list" in words or not tests:
+    tests = broken + [t for t in found if t not in broken and (not words or any(w in name_of(t) for w in words))]
+    if "--list" in options or not tests:
         print("\n".join(sorted(name_of(t) for t in tests or found)))
         return 0 if tests else 2
     alone = [t for t in tests if getattr(t, "alone", False)]
@@ -73,6 +83,8 @@ def main(words):
         results += [run(test) for test in alone]
     finally:
         if not os.environ.get("KEEP"):
+            if LAB.existing:
+                leave()
             LAB.down(ROOT / "build/node-logs")
     bad = sum(1 for r in results if not r.wasSuccessful())
     skipped = sum(1 for r in results if r.skipped)

@@ -24,32 +24,41 @@ from lab.lab import ROOT, Lab, LabError, fetch
 
 LAB = Lab("node-test")
 API = "rollback.pa-ecosystem.io/v1alpha1"
+LABEL = "rollback-node-test"                     # of the tests' namespaces
 MANIFESTS = ROOT / "tests/cluster/demo-app/manifests"
 
 
 class Shop:
-    """A shop in a namespace of its own. `edit` is called with every object before it is applied and may change it."""
+    """A shop in a namespace of its own, with whatever is ours applied by one who is admin of that namespace and no more. `edit` is called
+    with every object before it is applied and may change it."""
+    AS_OWNER = "--as=owner"
 
     def __init__(self, namespace, opted_in=True, edit=lambda _: None):
         self.namespace = namespace
-        documents = list(yaml.safe_load_all(LAB.kubectl("kustomize", MANIFESTS)))
-        for name in ("repository", "framework") + (("opt-in",) if opted_in else ()):
-            documents += yaml.safe_load_all((ROOT / f"manifests/samples/demo/{name}.yaml").read_text())
-        text = re.sub(r"namespace: demo\b", f"namespace: {namespace}", yaml.safe_dump_all(documents))
-        documents = list(yaml.safe_load_all(text))
-        for document in documents:
-            if document["kind"] == "Namespace":
-                document["metadata"]["name"] = namespace
-            edit(document)
-        LAB.apply_text(yaml.safe_dump_all(documents))
+        workloads = list(yaml.safe_load_all(LAB.kubectl("kustomize", MANIFESTS)))
+        ours = [d for name in ("repository", "framework") + (("opt-in",) if opted_in else ())
+                for d in yaml.safe_load_all((ROOT / f"manifests/samples/demo/{name}.yaml").read_text())]
+        LAB.apply_text(self._here(workloads, edit))
+        LAB.kubectl("create", "rolebinding", "owner", "--clusterrole=admin", "--user=owner", "-n", namespace)
+        LAB.apply_text(self._here(ours, edit), self.AS_OWNER)
         for workload in ("statefulset/db", "deployment/shop"):
             LAB.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=240s")
         self.url = LAB.service_url(namespace)
 
+    def _here(self, documents, edit):
+        """The objects, moved into this namespace, as YAML."""
+        documents = list(yaml.safe_load_all(re.sub(r"namespace: demo\b", f"namespace: {self.namespace}", yaml.safe_dump_all(documents))))
+        for document in documents:
+            if document["kind"] == "Namespace":
+                document["metadata"]["name"] = self.namespace
+                document["metadata"].setdefault("labels", {})[LABEL] = "true"
+            edit(document)
+        return yaml.safe_dump_all(documents)
+
     # --- what a user does
 
     def apply(self, kind, name, spec):
-        LAB.apply_text(json.dumps({"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}))
+        LAB.apply_text(json.dumps({"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}), self.AS_OWNER)
 
     def backup(self, name="before"):
         """Takes a backup of what runs now; raises unless it is completed."""
@@ -114,6 +123,13 @@ class Shop:
     def serves(self):
         return fetch(self.url + "/healthz")[0] == 200
 
+    def in_repository(self, *argv):
+        """Runs a program where the backups are mounted, in /repository, and returns what it printed."""
+        if not LAB.get("pod", "reader", "-n", self.namespace):
+            LAB.apply_text(READER.format(name="reader", namespace=self.namespace, claim="backups", path="/repository"))
+            LAB.kubectl("wait", "--for=condition=Ready", "pod/reader", "-n", self.namespace, "--timeout=60s")
+        return LAB.kubectl("exec", "reader", "-n", self.namespace, "--", *argv)
+
     def jobs(self, *selector):
         return LAB.items("jobs", "-n", self.namespace, *selector)
 
@@ -126,6 +142,25 @@ class Shop:
 
     def close(self):
         LAB.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
+
+
+# A pod that does nothing, with a claim mounted, to look into or to write to by `kubectl exec`.
+READER = """apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  securityContext: {{runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: {{type: RuntimeDefault}}}}
+  containers:
+  - name: reader
+    image: localhost/postgres:15
+    imagePullPolicy: IfNotPresent
+    command: [sleep, "86400"]
+    securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
+    volumeMounts: [{{name: data, mountPath: {path}}}]
+  volumes: [{{name: data, persistentVolumeClaim: {{claimName: {claim}}}}}]
+"""
 
 
 class ShopTest(unittest.TestCase):
