@@ -48,7 +48,7 @@ def shop(stage):
             typed("kubectl apply -f manifests/samples/demo/rollback.yaml")
             lab.samples("rollback")
             status = stage.follow("shop-back-to-1")
-            time.sleep(1)
+            new_pods = acknowledged.by_others(old_pods)
         stage.kubectl("get", "frameworks,frameworkrollbacks,pods", "-n", NAMESPACE)
         typed(f"kubectl get frameworkrollback shop-back-to-1 -n {NAMESPACE} -o jsonpath='{{.status.message}}'")
         stage.note(status["message"])
@@ -66,8 +66,8 @@ def shop(stage):
     lab.sql(f'alter database "{kept}" allow_connections false', "postgres")
     before = set(acknowledged.ids(*old_pods))
     claim(f"all {len(before)} orders confirmed to customers before the switch are in it", before and before <= previous, f"{len(before - previous)} missing")
+    after = set(acknowledged.ids(*new_pods))
     live = {int(i) for i in lab.sql("select id from orders").split()}
-    after = set(acknowledged.ids(*[p for p in acknowledged.by_pod if p not in old_pods]))
     claim(f"all {len(after)} orders confirmed since are in the live one", after and after <= live, f"{len(after - live)} missing of {len(after)}")
     stage.nothing_left("shop")
     return gap
