@@ -178,6 +178,24 @@ Result<bool> FakeFiles::exists(const std::string& path) {
   return false;
 }
 
+Result<std::vector<FileEntry>> FakeFiles::list(const std::string& folder) {
+  std::map<std::string, FileEntry> found;
+  for (const auto& [name, text] : content) {
+    if (!folder.empty() && !begins(name, folder + "/")) continue;
+    const std::string rest = name.substr(folder.empty() ? 0 : folder.size() + 1);
+    const std::size_t slash = rest.find('/');
+    FileEntry entry;
+    entry.path = rest.substr(0, slash);
+    entry.kind = slash != std::string::npos ? FileEntry::Kind::Folder
+                 : odd.count(name)          ? odd[name]
+                                            : FileEntry::Kind::File;
+    found[entry.path] = entry;
+  }
+  std::vector<FileEntry> out;
+  for (const auto& [name, entry] : found) out.push_back(entry);
+  return out;
+}
+
 Result<std::vector<FileEntry>> FakeFiles::walk(const std::string& folder) {
   std::vector<FileEntry> out;
   for (const auto& [name, text] : content) {

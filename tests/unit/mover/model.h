@@ -95,6 +95,7 @@ class FakeFiles final : public Files {
   int writes = 0;
   std::string absolute(const std::string& path) const override { return "/repository/" + path; }
   Result<bool> exists(const std::string& path) override;
+  Result<std::vector<FileEntry>> list(const std::string& folder) override;
   Result<std::vector<FileEntry>> walk(const std::string& folder) override;
   Result<std::string> read(const std::string& path, std::size_t limit) override;
   Result<void> stream(const std::string& path, const std::function<bool(std::string_view)>& sink) override;

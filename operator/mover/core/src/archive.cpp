@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cstdlib>
+#include <set>
 
 #include "mover/outcome.h"
 
@@ -143,18 +144,86 @@ Result<std::vector<SequenceRecord>> readSequences(Environment& env, const std::s
   return parseSequenceScript(*script);
 }
 
-Result<void> readFully(Environment& env, const std::string& archivePath, Deadline deadline) {
+void DataCounter::take(std::string_view piece) {
+  constexpr std::size_t kKept = 64 * 1024;  // of a line outside COPY: its table's name is at the beginning
+  while (!piece.empty()) {
+    const std::size_t end = piece.find('\n');
+    const std::string_view part = piece.substr(0, end);
+    const std::size_t room = inCopy_ ? 3 : kKept;
+    if (line_.size() < room) line_.append(part.substr(0, room - line_.size()));
+    length_ += part.size();
+    if (end == std::string_view::npos) return;
+    endLine();
+    piece.remove_prefix(end + 1);
+  }
+}
+
+void DataCounter::endLine() {
+  if (inCopy_) {
+    if (length_ == 2 && line_ == "\\.")
+      inCopy_ = false;
+    else
+      ++*count_;
+  } else if (line_.compare(0, 5, "COPY ") == 0) {
+    bool quoted = false;
+    std::size_t at = 5;
+    for (; at < line_.size() && (quoted || line_[at] != ' '); ++at)
+      if (line_[at] == '"') quoted = !quoted;
+    inCopy_ = true;
+    count_ = &rows_[line_.substr(5, at - 5)];
+  } else if (line_.compare(0, 26, "SELECT pg_catalog.lo_open(") == 0) {
+    ++largeObjects_;
+  }
+  line_.clear();
+  length_ = 0;
+}
+
+std::string countsProblem(const DataCounter& counted, const StoreRecord& recorded) {
+  std::set<std::string> named;
+  std::int64_t absent = 0, elsewhere = 0;
+  std::string firstAbsent;
+  for (const auto& table : recorded.tables) {
+    named.insert(table.name);
+    const auto found = counted.rows().find(table.name);
+    if (found != counted.rows().end() && found->second != table.rows)
+      return "table " + table.name + " has " + std::to_string(found->second) + " rows, the manifest says " +
+             std::to_string(table.rows);
+    if (found != counted.rows().end() || table.rows == 0) continue;
+    if (firstAbsent.empty()) firstAbsent = table.name;
+    absent += table.rows;
+  }
+  // pg_dump writes some partitions through their root, under its name.
+  for (const auto& [table, rows] : counted.rows())
+    if (!named.count(table)) elsewhere += rows;
+  if (absent > elsewhere)
+    return "table " + firstAbsent + " has no data in it, the manifest says " + std::to_string(absent) + " rows";
+  if (counted.largeObjects() != recorded.largeObjects)
+    return "it holds " + std::to_string(counted.largeObjects()) + " large objects, the manifest says " +
+           std::to_string(recorded.largeObjects);
+  return {};
+}
+
+Result<void> readFully(Environment& env, const std::string& archivePath, const StoreRecord& recorded,
+                       Deadline deadline) {
   std::uint64_t bytes = 0;
-  auto exit = env.process.run(
-      Command{{"pg_restore", "--file=-", env.repository.absolute(archivePath)}},
-      [&](std::string_view piece) {
-        bytes += piece.size();
-        env.progress.report(bytes, 0, "bytes", "reading " + archivePath);
-        return true;
-      },
-      deadline);
-  if (!exit) return exit.error();
-  if (exit->status != 0) return unreadable("reading every entry of " + archivePath, *exit);
+  DataCounter counter;
+  // In two parts: a function's body may hold lines that look like data, and there are none among the data.
+  for (const char* part : {"--schema-only", "--data-only"}) {
+    const bool data = std::string_view(part) == "--data-only";
+    auto exit = env.process.run(
+        Command{{"pg_restore", part, "--file=-", env.repository.absolute(archivePath)}},
+        [&](std::string_view piece) {
+          bytes += piece.size();
+          if (data) counter.take(piece);
+          env.progress.report(bytes, 0, "bytes", "reading " + archivePath);
+          return true;
+        },
+        deadline);
+    if (!exit) return exit.error();
+    if (exit->status != 0) return unreadable("reading every entry of " + archivePath, *exit);
+  }
+  if (const std::string why = countsProblem(counter, recorded); !why.empty())
+    return problem(ErrorCode::BadInput, "BackupDamaged", archivePath + " is not what was dumped: " + why);
   return {};
 }
 

@@ -293,7 +293,10 @@ class Backup {
                           : task_.backup.reason.empty()       ? "manual"
                                                               : task_.backup.reason;
     for (const auto& entry : entries)
-      if (entry.kind == FileEntry::Kind::File) manifest.files.push_back(entry.path);
+      if (entry.kind == FileEntry::Kind::File) {
+        manifest.files.push_back(entry.path);
+        manifest.sizes[entry.path] = entry.size;
+      }
     manifest.id = toHex(env_.random.bytes(16));
     manifest.createdAt = formatTime(startedAt_);
     manifest.completedAt = formatTime(env_.clock.wall());

@@ -220,6 +220,7 @@ class Inspection {
     at["manifest"] = json::parse(encodeManifestSummary(backup->manifest), nullptr, false);
     if (!task_.repositoryDigest.empty())
       if (auto ok = expectDigest(*backup, task_.repositoryDigest); !ok) block(ok.error().reason, ok.error().message);
+    if (auto ok = expectContent(*backup, task_.backup); !ok) block(ok.error().reason, ok.error().message);
     auto store = storeOf(*backup, task_.backup.store);
     if (!store) {
       block(store.error().reason, store.error().message);

@@ -191,6 +191,39 @@ void read(Fields& in, StoreRecord& out) {
   });
 }
 
+void readSizes(Fields& in, std::map<std::string, std::uint64_t>& out) {
+  const auto* sizes = in.find("sizes");
+  if (!sizes) return;
+  if (!sizes->is_object()) return in.complain("sizes", "an object");
+  for (const auto& [path, size] : sizes->items()) {
+    if (!size.is_number_unsigned()) return in.complain("sizes", "path: bytes");
+    out[path] = size.get<std::uint64_t>();
+  }
+}
+
+// Counted before it is parsed: a document of a few megabytes that is nothing but brackets becomes gigabytes of values,
+// and a Job that dies of that says nothing. Brackets in strings are none.
+std::string shapeProblem(const std::string& text) {
+  constexpr std::size_t kDeepest = 32, kMostValues = 4'000'000;
+  std::size_t depth = 0, values = 1;
+  bool inText = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (inText) {
+      if (c == '\\') ++at;
+      if (c == '"') inText = false;
+      continue;
+    }
+    if (c == '"') inText = true;
+    if (c == ',' || c == '[' || c == '{') ++values;
+    if (c == '[' || c == '{') ++depth;
+    if ((c == ']' || c == '}') && depth > 0) --depth;
+    if (depth > kDeepest) return "it is nested more than " + std::to_string(kDeepest) + " deep";
+    if (values > kMostValues) return "it holds more than " + std::to_string(kMostValues) + " values";
+  }
+  return {};
+}
+
 void read(Fields& in, Manifest& out) {
   in.text("timestamp", out.timestamp);
   in.text("framework", out.framework);
@@ -198,6 +231,7 @@ void read(Fields& in, Manifest& out) {
   in.text("target_version", out.targetVersion);
   in.text("backup_type", out.backupType);
   in.texts("files", out.files);
+  readSizes(in, out.sizes);
   in.text("id", out.id);
   in.text("createdAt", out.createdAt);
   in.text("completedAt", out.completedAt);
@@ -236,6 +270,7 @@ const StoreRecord* Manifest::store(const std::string& name) const {
 std::string encodeManifest(const Manifest& manifest) {
   json out = encodeHead(manifest);
   out["files"] = manifest.files;
+  if (!manifest.sizes.empty()) out["sizes"] = manifest.sizes;
   out["stores"] = json::array();
   for (const auto& store : manifest.stores) out["stores"].push_back(encode(store));
   out["keys"] = json::array();
@@ -269,6 +304,8 @@ std::string encodeManifestSummary(const Manifest& manifest) {
 }
 
 Result<Manifest> decodeManifest(const std::string& text) {
+  if (const std::string why = shapeProblem(text); !why.empty())
+    return problem(ErrorCode::BadInput, "BackupDamaged", "backup-manifest.json is none of ours: " + why);
   const json document = json::parse(text, nullptr, false);
   if (!document.is_object())
     return problem(ErrorCode::BadInput, "BackupDamaged",

@@ -86,13 +86,14 @@ class Stage {
     if (!backup) return backup.error();
     backup_ = std::move(*backup);
     if (auto ok = expectDigest(backup_, task_.repositoryDigest); !ok) return ok;
+    if (auto ok = expectContent(backup_, task_.backup); !ok) return ok;
     auto store = storeOf(backup_, task_.backup.store);
     if (!store) return store.error();
     store_ = *store;
     if (backup_.manifest.unsettled)
       return problem(ErrorCode::BadInput, "BackupUnsettled",
                      "backup " + backup_.path + " was taken while version or schema changed; choose another");
-    if (auto ok = hashBackup(env_, backup_); !ok) return ok;
+    if (auto ok = hashBackup(env_, backup_, deadline_); !ok) return ok;
     laps_.lap("digest");
     if (auto ok = swap_.connect(deadline_); !ok) return ok;
     auto identity = serverIdentity(swap_.session(), deadline_);
@@ -367,7 +368,7 @@ class Stage {
     session_.reset();
     laps_.lap("compare");
     // The hashes of before the restore are worth something only if nobody wrote in between.
-    if (auto ok = hashBackup(env_, backup_); !ok) return ok;
+    if (auto ok = hashBackup(env_, backup_, deadline_); !ok) return ok;
     laps_.lap("digest");
     return sameAsOpened(env_.repository, backup_);
   }

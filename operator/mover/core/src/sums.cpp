@@ -39,7 +39,9 @@ Result<Sums> decodeSums(const std::string& text) {
                      "line " + std::to_string(line) + " of SHA256SUMS names a path that is refused: " + why);
     if (!sums.emplace(path, whole.substr(0, 64)).second) return damaged(line, "names " + path + " a second time");
   }
-  if (sums.empty()) return problem(ErrorCode::BadInput, "BackupDamaged", "SHA256SUMS is empty");
+  if (sums.empty())
+    return problem(ErrorCode::BadInput, "BackupDamaged",
+                   "SHA256SUMS is empty: the backup was not finished, or its end was lost");
   return sums;
 }
 

@@ -76,6 +76,11 @@ void readTask(Fields& in, Task& task) {
   in.object("repository", [&](Fields& at) {
     at.text("path", task.repositoryPath);
     at.text("digest", task.repositoryDigest);
+    at.flag("unverified", task.unverified);
+  });
+  in.object("scan", [&](Fields& at) {
+    at.integer("most", task.scan.most, 1, 100'000);
+    at.integer("seconds", task.scan.seconds, 1, 86400);
   });
   in.object("schema", [&](Fields& at) { at.text("query", task.schemaQuery); });
   in.objects("checks", [&](Fields& at) { readCheck(at, task.checks.emplace_back()); });

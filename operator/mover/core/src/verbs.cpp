@@ -6,6 +6,7 @@ Outcome runVerb(const Task& task, Environment& env) {
   if (task.verb == "inspect") return inspect(task, env);
   if (task.verb == "backup") return backup(task, env);
   if (task.verb == "verify") return verify(task, env);
+  if (task.verb == "scan") return scan(task, env);
   if (task.verb == "stage") return stage(task, env);
   if (task.verb == "switch") return switchOver(task, env);
   if (task.verb == "switchback") return switchBack(task, env);

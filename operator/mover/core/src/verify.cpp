@@ -1,5 +1,5 @@
 // verify: a backup is proven readable, without any server. Digest, every hash, and every entry of every archive to its
-// end: a table of contents alone passes on a cut file.
+// end, its rows counted: a table of contents alone passes on a cut file.
 #include <nlohmann/json.hpp>
 
 #include "mover/archive.h"
@@ -7,22 +7,61 @@
 #include "mover/verbs.h"
 
 namespace rollback::mover {
+namespace {
+
+using nlohmann::json;
+
+Outcome described(const BackupFolder& backup) {
+  json result = {{"digest", backup.digest}, {"files", backup.sums.size()}, {"bytes", backup.bytes}};
+  result["manifest"] = json::parse(encodeManifestSummary(backup.manifest), nullptr, false);
+  if (backup.manifest.createdAt.empty()) result["manifest"]["createdAt"] = instantOf(backup.manifest.timestamp);
+  result["restores"] = json::array();
+  for (const auto& store : backup.manifest.stores)
+    if (isRestorable(store)) result["restores"].push_back(store.name);
+  result["missing"] = backup.manifest.manifestVersion < 2 ? json(missingOf(backup)) : json::array();
+  return succeeded(result.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+// A manifest that lists no dump, or one in a form nobody here reads, is no backup that was proven.
+Result<void> requireStores(const BackupFolder& backup, const std::string& wanted) {
+  for (const auto& store : backup.manifest.stores)
+    if (!isRestorable(store))
+      return problem(ErrorCode::BadInput, "ManifestUnsupported",
+                     "store " + store.name + " of backup " + backup.path + " is of driver \"" + store.driver +
+                         "\" and format \"" + store.format + "\", which this program cannot read");
+  if (auto store = storeOf(backup, wanted); !store && (!wanted.empty() || backup.manifest.stores.empty()))
+    return store.error();
+  return {};
+}
+
+}  // namespace
 
 Outcome verify(const Task& task, Environment& env) {
   const Deadline deadline = Deadline::after(env.clock, std::chrono::seconds(task.deadlineSeconds));
-  auto backup = openBackup(env.repository, task.repositoryPath);
-  if (!backup) return refused(backup.error());
-  if (!task.repositoryDigest.empty())
-    if (auto ok = expectDigest(*backup, task.repositoryDigest); !ok) return refused(ok.error());
-  if (auto ok = hashBackup(env, *backup); !ok) return refused(ok.error());
-  for (const auto& store : backup->manifest.stores) {
-    if (store.format != "pg_directory") continue;
-    if (auto ok = readFully(env, backup->path + "/" + store.path, deadline); !ok) return refused(ok.error());
+  auto surveyed = surveyBackup(env.repository, task.repositoryPath);
+  const BackupFolder& backup = surveyed.folder;
+  if (surveyed.problem) {
+    const bool described1 =
+        task.unverified && task.repositoryDigest.empty() && surveyed.problem->reason == "BackupUnverified";
+    if (!described1) return refused(*surveyed.problem);
+    if (auto ok = expectContent(backup, task.backup); !ok) return refused(ok.error());
+    return described(backup);
   }
-  if (auto ok = sameAsOpened(env.repository, *backup); !ok) return refused(ok.error());
-  nlohmann::json result = {{"digest", backup->digest}, {"files", backup->sums.size()}, {"bytes", backup->bytes}};
-  result["manifest"] = nlohmann::json::parse(encodeManifestSummary(backup->manifest), nullptr, false);
-  return succeeded(result.dump());
+  if (!task.repositoryDigest.empty())
+    if (auto ok = expectDigest(backup, task.repositoryDigest); !ok) return refused(ok.error());
+  if (auto ok = expectContent(backup, task.backup); !ok) return refused(ok.error());
+  const bool recorded = backup.manifest.manifestVersion >= 2;
+  if (!recorded && !task.unverified)
+    return refused(
+        problem(ErrorCode::BadInput, "BackupUnverified",
+                "backup " + backup.path + " was made by a script and records no stores: nothing is restored from it"));
+  if (recorded)
+    if (auto ok = requireStores(backup, task.backup.store); !ok) return refused(ok.error());
+  if (auto ok = hashBackup(env, backup, deadline); !ok) return refused(ok.error());
+  for (const auto& store : backup.manifest.stores)
+    if (auto ok = readFully(env, backup.path + "/" + store.path, store, deadline); !ok) return refused(ok.error());
+  if (auto ok = sameAsOpened(env.repository, backup); !ok) return refused(ok.error());
+  return described(backup);
 }
 
 }  // namespace rollback::mover

@@ -1,7 +1,9 @@
 // A pg_dump directory archive, read through the user's own pg_restore.
 #pragma once
 
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -36,8 +38,28 @@ std::vector<SequenceRecord> parseSequenceScript(const std::string& script);
 Result<std::vector<TocEntry>> readToc(Environment& env, const std::string& archivePath, Deadline deadline);
 // The values of the archive itself: sequences ignore the snapshot, so the database's own are not those that come back.
 Result<std::vector<SequenceRecord>> readSequences(Environment& env, const std::string& archivePath, Deadline deadline);
-// Reads every entry to its end (BackupDamaged): a table of contents alone passes on a cut file.
-Result<void> readFully(Environment& env, const std::string& archivePath, Deadline deadline);
+// Reads every entry to its end and counts what comes out (BackupDamaged): a table of contents alone passes on a cut
+// file, and an entry whose file was emptied reads like an empty table.
+Result<void> readFully(Environment& env, const std::string& archivePath, const StoreRecord& recorded,
+                       Deadline deadline);
+// Counts rows and large objects in what `pg_restore --data-only` prints, piece by piece.
+class DataCounter {
+ public:
+  void take(std::string_view piece);
+  const std::map<std::string, std::int64_t>& rows() const { return rows_; }  // by table, quoted as the server would
+  std::int64_t largeObjects() const { return largeObjects_; }
+
+ private:
+  void endLine();
+  bool inCopy_ = false;
+  std::string line_;        // as much of it as can matter
+  std::size_t length_ = 0;  // of the line so far
+  std::int64_t* count_ = nullptr;
+  std::map<std::string, std::int64_t> rows_;
+  std::int64_t largeObjects_ = 0;
+};
+// What the counts contradict in the record; empty if nothing.
+std::string countsProblem(const DataCounter& counted, const StoreRecord& recorded);
 // "15.18" of `tool --version`. NotFound (ToolMissing).
 Result<std::string> toolVersion(Environment& env, const std::string& tool, Deadline deadline);
 int majorOf(const std::string& version);  // 15 of "15.18"

@@ -12,8 +12,8 @@
 
 namespace rollback::mover {
 
-// Whether a path may be used at all: relative, no empty, "." or ".." component, no control character, no backslash, at
-// most 1024 bytes. The reason if not, empty if it may.
+// Whether a path may be used at all: relative, UTF-8, no empty, "." or ".." component, no control character, no
+// backslash, at most 1024 bytes. The reason if not, empty if it may.
 std::string pathProblem(std::string_view path);
 
 struct FileEntry {
@@ -33,6 +33,8 @@ class Files {
   // The path as a program would open it.
   virtual std::string absolute(const std::string& path) const = 0;
   virtual Result<bool> exists(const std::string& path) = 0;
+  // What is directly in a folder, sorted; "" is the root. Names that pathProblem() refuses are left out.
+  virtual Result<std::vector<FileEntry>> list(const std::string& folder) = 0;
   // Everything below a folder, sorted by path.
   virtual Result<std::vector<FileEntry>> walk(const std::string& folder) = 0;
   // BadInput with reason TooLarge if it is longer than `limit`.

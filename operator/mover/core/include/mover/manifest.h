@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -96,7 +97,8 @@ struct KeyRecord {
 struct Manifest {
   std::string timestamp, framework, currentVersion, targetVersion, backupType;
   std::vector<std::string> files;
-  int manifestVersion = 2;  // 1: a folder of before the operator
+  std::map<std::string, std::uint64_t> sizes;  // of the files, in bytes; empty: written before sizes were
+  int manifestVersion = 2;                     // 1: a folder of before the operator
   std::string id, createdAt, completedAt, frameworkClass, namespace_;
   std::vector<ImageRecord> images;
   bool unsettled = false;
@@ -109,8 +111,8 @@ struct Manifest {
 std::string encodeManifest(const Manifest& manifest);
 // What an inspection or verification tells of a manifest: without names, hashes and files.
 std::string encodeManifestSummary(const Manifest& manifest);
-// BadInput with reason BackupDamaged (not JSON, not a manifest), ManifestUnsupported (a newer version than this program
-// knows) or HostilePath (a path that leaves the folder).
+// BadInput with reason BackupDamaged (not JSON, not a manifest, deeper or with more values than any of ours),
+// ManifestUnsupported (a newer version than this program knows) or HostilePath (a path that leaves the folder).
 Result<Manifest> decodeManifest(const std::string& json);
 
 }  // namespace rollback::mover

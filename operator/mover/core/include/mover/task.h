@@ -67,6 +67,11 @@ struct Task {
     std::string framework, frameworkClass, namespace_, version, store, reason;
     std::vector<ImageRecord> images;
   } backup;
+  bool unverified = false;  // verify: a folder of version 1 is described instead of refused
+  struct Scan {
+    std::int64_t most = 2000;    // folders described, the newest first
+    std::int64_t seconds = 600;  // after which it says how far it came
+  } scan;
   int parallel = 1;
   std::vector<std::string> otherClients;  // glob patterns of application names or users whose sessions may be ended
   std::vector<std::string> extensions;    // further extensions the admin may create; those of live always may be

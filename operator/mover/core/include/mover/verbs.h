@@ -10,6 +10,7 @@ namespace rollback::mover {
 Outcome inspect(const Task& task, Environment& env);
 Outcome backup(const Task& task, Environment& env);
 Outcome verify(const Task& task, Environment& env);
+Outcome scan(const Task& task, Environment& env);
 Outcome stage(const Task& task, Environment& env);
 Outcome switchOver(const Task& task, Environment& env);
 Outcome switchBack(const Task& task, Environment& env);

@@ -173,6 +173,45 @@ Result<bool> PosixFiles::exists(const std::string& path) {
   return errno == ENOENT ? Result<bool>(false) : Result<bool>(failure("looking at", path, errno));
 }
 
+Result<std::vector<FileEntry>> PosixFiles::list(const std::string& folder) {
+  int fd = -1;
+  if (folder.empty()) {
+    fd = open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  } else {
+    std::string last;
+    auto parent = openParent(root_, folder, last);
+    if (!parent) return parent.error();
+    fd = openat(parent->get(), last.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  }
+  if (fd < 0) return failure("opening", folder.empty() ? root_ : folder, errno);
+  DIR* stream = fdopendir(fd);
+  if (!stream) {
+    const int number = errno;
+    close(fd);
+    return failure("reading", folder, number);
+  }
+  std::vector<FileEntry> out;
+  int wrong = 0;
+  for (;;) {
+    errno = 0;
+    const dirent* each = readdir(stream);
+    if (!each) {
+      wrong = errno;
+      break;
+    }
+    const std::string name = each->d_name;
+    struct stat status {};
+    if (!pathProblem(name).empty() || out.size() >= kMostFiles ||
+        fstatat(dirfd(stream), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
+    out.push_back(entryOf(name, status));
+  }
+  closedir(stream);
+  if (wrong != 0) return failure("reading", folder, wrong);
+  std::sort(out.begin(), out.end(), [](const FileEntry& a, const FileEntry& b) { return a.path < b.path; });
+  return out;
+}
+
 Result<std::vector<FileEntry>> PosixFiles::walk(const std::string& folder) {
   std::string last;
   auto parent = openParent(root_, folder, last);

@@ -10,6 +10,7 @@ class PosixFiles final : public Files {
   explicit PosixFiles(std::string root) : root_(std::move(root)) {}
   std::string absolute(const std::string& path) const override { return root_ + "/" + path; }
   Result<bool> exists(const std::string& path) override;
+  Result<std::vector<FileEntry>> list(const std::string& folder) override;
   Result<std::vector<FileEntry>> walk(const std::string& folder) override;
   Result<std::string> read(const std::string& path, std::size_t limit) override;
   Result<void> stream(const std::string& path, const std::function<bool(std::string_view)>& sink) override;
