@@ -18,6 +18,8 @@ LAYERS = {
     "runtime": ("operator/runtime", "runtime/reflector.h", ["base", "json", "http", "kube_objects", "kube_client"]),
     "api": ("operator/api", "api/framework.h", ["base", "json", "kube_objects"]),
     "reconcilers": ("reconcilers", "common/decision.h", ["base", "json", "kube_objects", "api"]),
+    "manager": ("operator/manager", "manager/gather.h",
+                ["base", "json", "http", "kube_objects", "kube_client", "runtime", "api", "reconcilers"]),
     "mover_core": ("operator/mover/core", "mover/task.h", ["base", "json"]),
 }
 

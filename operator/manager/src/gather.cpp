@@ -1,4 +1,4 @@
-#include "gather.h"
+#include "manager/gather.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -17,18 +17,6 @@ using reconcilers::JobView;
 using reconcilers::NamespaceSnapshot;
 
 constexpr std::size_t kResultsKept = 64;
-
-// 128 random bits: a token nobody guesses.
-std::string freshToken() {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::random_device device;
-  std::string out;
-  for (int word = 0; word < 4; ++word) {
-    const unsigned bits = device();
-    for (int shift = 0; shift < 32; shift += 4) out += digits[(bits >> shift) & 15];
-  }
-  return out;
-}
 
 std::string selectorText(const std::map<std::string, std::string>& labels) {
   std::string out;
@@ -59,10 +47,27 @@ const kube::ContainerStatus* moverContainer(const kube::Pod& pod) {
 
 }  // namespace
 
+TokenSource systemTokens() {
+  return [] {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::random_device device;
+    std::string out;
+    for (int word = 0; word < 4; ++word) {
+      const unsigned bits = device();
+      for (int shift = 0; shift < 32; shift += 4) out += digits[(bits >> shift) & 15];
+    }
+    return out;
+  };
+}
+
 Gatherer::Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock,
                    const runtime::Store<api::Framework>& frameworks,
-                   const runtime::Store<api::FrameworkRollback>& rollbacks)
-    : client_(std::move(client)), clock_(clock), frameworks_(frameworks), rollbacks_(rollbacks) {}
+                   const runtime::Store<api::FrameworkRollback>& rollbacks, TokenSource tokens)
+    : client_(std::move(client)),
+      clock_(clock),
+      frameworks_(frameworks),
+      rollbacks_(rollbacks),
+      tokens_(std::move(tokens)) {}
 
 Result<std::optional<std::string>> Gatherer::read(const kube::Request& request, const Call& call) {
   auto answer = client_->send(request, call.deadline, call.cancel);
@@ -213,7 +218,7 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
 Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName,
                               const std::string& repositoryName, const std::string& ownerUid, const Call& call) {
   out.now = clock_.wall();
-  out.newToken = freshToken();
+  out.newToken = tokens_();
   auto space = read(kube::get(kube::resources::kNamespaces, "", namespace_), call);
   if (!space) return space.error();
   if (*space) {

@@ -1,4 +1,4 @@
-#include "options.h"
+#include "manager/options.h"
 
 #include <unistd.h>
 

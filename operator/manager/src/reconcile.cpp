@@ -1,4 +1,4 @@
-#include "reconcile.h"
+#include "manager/reconcile.h"
 
 #include "runtime/logging.h"
 #include "runtime/object_key.h"

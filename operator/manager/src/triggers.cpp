@@ -1,4 +1,4 @@
-#include "triggers.h"
+#include "manager/triggers.h"
 
 #include "api/resources.h"
 #include "json/projection.h"

@@ -2,6 +2,7 @@
 // in the pass that acts on them; caches only tell when to look.
 #pragma once
 
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -16,13 +17,18 @@
 
 namespace rollback::manager {
 
+// Gives a fresh token at each call: text nobody guesses. Called from several threads at once.
+using TokenSource = std::function<std::string()>;
+// 128 random bits of the system each.
+TokenSource systemTokens();
+
 // Thread-safe.
 class Gatherer {
  public:
   // `frameworks` is the cache of all Frameworks: who else uses a database is looked up there. `rollbacks` that of all
   // rollbacks, with the index "framework": what earlier ones took.
   Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks,
-           const runtime::Store<api::FrameworkRollback>& rollbacks);
+           const runtime::Store<api::FrameworkRollback>& rollbacks, TokenSource tokens);
 
   struct Call {
     Deadline deadline;
@@ -55,6 +61,7 @@ class Gatherer {
   const Clock& clock_;
   const runtime::Store<api::Framework>& frameworks_;
   const runtime::Store<api::FrameworkRollback>& rollbacks_;
+  const TokenSource tokens_;
   std::mutex mutex_;                                                       // guards the two below
   std::map<std::string, std::pair<MonoTime, reconcilers::OptIn>> optIns_;  // by namespace, for 30 s
   std::list<std::pair<std::string, std::string>> results_;                 // pod uid → large result, newest first

@@ -3,21 +3,17 @@
 
 #include <cstdio>
 
-#include "api/resources.h"
-#include "backup/backup.h"
-#include "framework/framework.h"
-#include "gather.h"
 #include "kube/client/credentials.h"
-#include "options.h"
-#include "reconcile.h"
-#include "repository/repository.h"
-#include "rollback/rollback.h"
+#include "manager/deciders.h"
+#include "manager/gather.h"
+#include "manager/options.h"
+#include "manager/reconcile.h"
+#include "manager/triggers.h"
 #include "runtime/client_metrics.h"
 #include "runtime/leader_election.h"
 #include "runtime/logging.h"
 #include "runtime/manager.h"
 #include "runtime/signals.h"
-#include "triggers.h"
 
 namespace rollback::manager {
 namespace {
@@ -67,7 +63,7 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
       runtime::EventRecorderOptions{"rollback.pa-ecosystem.io/operator", options.instance}, ungated, timing, metrics);
 
   Triggers triggers(client, timing, metrics);
-  Gatherer gatherer(client, timing.clock, triggers.frameworks(), triggers.rollbacks());
+  Gatherer gatherer(client, timing.clock, triggers.frameworks(), triggers.rollbacks(), systemTokens());
   const reconcilers::Settings settings{options.moverImage, options.imagePullPolicy};
 
   const auto controller = [&](const char* name, Decide decide) {
@@ -77,30 +73,12 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
     return std::make_shared<runtime::Controller>(controllerOptions, reconcileLoop(std::move(decide), client, *recorder),
                                                  timing, metrics);
   };
-  // Gather, then decide: the same four lines for each kind.
-  const auto decide = [&](auto read, auto reconcile, const kube::Resource& resource, auto meta) -> Decide {
-    return [&gatherer, &settings, read, reconcile, &resource, meta](
-               const std::string& namespace_, const std::string& name,
-               const Gatherer::Call& call) -> Result<std::optional<Decided>> {
-      auto snapshot = (gatherer.*read)(namespace_, name, call);
-      if (!snapshot) return snapshot.error();
-      if (!*snapshot) return std::optional<Decided>();
-      return std::optional(Decided{reconcile(**snapshot, settings), runtime::referenceTo(resource, meta(**snapshot))});
-    };
-  };
+  const Deciders decide = deciders(gatherer, settings);
   Controllers controllers;
-  controllers.rollbacks = controller(
-      "frameworkrollback", decide(&Gatherer::rollback, reconcilers::reconcileRollback, api::kFrameworkRollbacks,
-                                  [](const reconcilers::RollbackSnapshot& s) { return s.rollback.meta; }));
-  controllers.backups =
-      controller("frameworkbackup", decide(&Gatherer::backup, reconcilers::reconcileBackup, api::kFrameworkBackups,
-                                           [](const reconcilers::BackupSnapshot& s) { return s.backup.meta; }));
-  controllers.frameworks =
-      controller("framework", decide(&Gatherer::framework, reconcilers::reconcileFramework, api::kFrameworks,
-                                     [](const reconcilers::FrameworkSnapshot& s) { return s.object.meta; }));
-  controllers.repositories = controller(
-      "backuprepository", decide(&Gatherer::repository, reconcilers::reconcileRepository, api::kBackupRepositories,
-                                 [](const reconcilers::RepositorySnapshot& s) { return s.object.meta; }));
+  controllers.rollbacks = controller("frameworkrollback", decide.rollbacks);
+  controllers.backups = controller("frameworkbackup", decide.backups);
+  controllers.frameworks = controller("framework", decide.frameworks);
+  controllers.repositories = controller("backuprepository", decide.repositories);
 
   runtime::ManagerOptions managerOptions;
   managerOptions.healthAddress = options.healthAddress;

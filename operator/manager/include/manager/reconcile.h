@@ -7,8 +7,8 @@
 #include <string>
 
 #include "common/decision.h"
-#include "gather.h"
 #include "kube/client/client.h"
+#include "manager/gather.h"
 #include "runtime/controller.h"
 #include "runtime/event_recorder.h"
 
