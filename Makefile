@@ -11,7 +11,7 @@ export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test crash node-soak demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test sim crash node-soak demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ crash: deps ## the mover killed, and its server, at every single statement
 
 node-soak: deps ## half an hour of faults on a real node: kills, full disks, a paused leader (SEED=n repeats a run)
 	@PRESET=$(PRESET) tests/node/run.sh --soak
+
+sim: deps ## the simulator: SEEDS=N random runs (FROM=first), or SEED=N TRACE=1 for one of them with all that happened
+	@PRESET=$(PRESET) SEEDS="$(SEEDS)" FROM="$(FROM)" SEED="$(SEED)" TRACE="$(TRACE)" tests/sim/run.sh
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

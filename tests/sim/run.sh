@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the simulator from `make sim`: SEEDS random runs from FROM on, on all cores, or one SEED (TRACE=1: with all that happened).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+preset=${PRESET:-release}
+cmake --preset "$preset" >/dev/null
+cmake --build --preset "$preset" -j "$(nproc)" --target sim | grep -E 'error|FAILED' && exit 1
+sim=build/$preset/bin/sim
+if [ -n "${SEED:-}" ]; then
+  exec "$sim" --seed "$SEED" ${TRACE:+--trace}
+fi
+n=$(nproc) status=0
+pids=()
+for i in $(seq "$n"); do
+  "$sim" --seeds "${SEEDS:-10000}" --from "${FROM:-1}" --share "$((i - 1))/$n" &
+  pids+=($!)
+done
+for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+exit $status

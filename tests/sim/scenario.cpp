@@ -1,0 +1,541 @@
+#include "sim/scenario.h"
+
+#include <algorithm>
+
+#include "api/resources.h"
+
+namespace rollback::sim {
+namespace {
+
+constexpr const char* kRollback = "demo/back-to-1";
+constexpr const char* kFrom = "localhost/demo-app:2.0.0";
+constexpr const char* kTarget = "localhost/demo-app:1.0.0";
+constexpr const char* kUser = "alice";
+constexpr int kTimeout = 300;  // spec.timeoutSeconds
+
+std::string text(const json& object, std::initializer_list<const char*> path) { return rules::textAt(&object, path); }
+
+json meta(const std::string& name) { return {{"name", name}, {"namespace", World::kNamespace}}; }
+
+void furnish(World& world) {
+  auto& server = world.server;
+  server.optedIn.insert(World::kNamespace);
+  server.create("admin", "namespaces",
+                {{"metadata", {{"name", World::kNamespace}}}, {"status", {{"phase", "Active"}}}});
+  server.create(
+      "admin", "frameworkclasses",
+      {{"metadata", {{"name", "demo"}}},
+       {"spec",
+        {{"components", json::array({{{"name", "main"},
+                                      {"health", json::array({{{"name", "ready"},
+                                                               {"http", {{"port", 8080}, {"path", "/healthz"}}},
+                                                               {"timeoutSeconds", 60}}})}}})},
+         {"stores",
+          json::array(
+              {{{"name", "database"},
+                {"driver", "postgres"},
+                {"schema", {{"query", "select name from migrations"}}},
+                {"checks",
+                 json::array({{{"name", "orders"}, {"query", "select count(*) from orders"}, {"min", 1}}})}}})}}}});
+  server.create(
+      "admin", "statefulsets",
+      {{"metadata", meta("db")},
+       {"spec",
+        {{"replicas", 1},
+         {"selector", {{"matchLabels", {{"app", "db"}}}}},
+         {"updateStrategy", {{"type", "RollingUpdate"}}},
+         {"template",
+          {{"metadata", {{"labels", {{"app", "db"}}}}},
+           {"spec", {{"containers", json::array({{{"name", "postgres"}, {"image", "localhost/postgres:15"}}})}}}}}}},
+       {"status",
+        {{"observedGeneration", 1},
+         {"replicas", 1},
+         {"readyReplicas", 1},
+         {"updatedReplicas", 1},
+         {"availableReplicas", 1}}}});
+  server.create("admin", "deployments",
+                {{"metadata", meta("shop")},
+                 {"spec",
+                  {{"replicas", 2},
+                   {"selector", {{"matchLabels", {{"app", "shop"}}}}},
+                   {"template",
+                    {{"metadata", {{"labels", {{"app", "shop"}}}}},
+                     {"spec", {{"containers", json::array({{{"name", "app"}, {"image", kFrom}}})}}}}}}}});
+  server.create("admin", "persistentvolumeclaims", {{"metadata", meta("backups")}, {"status", {{"phase", "Bound"}}}});
+  server.create("admin", "backuprepositories",
+                {{"metadata", meta("backups")},
+                 {"spec", {{"volume", {{"persistentVolumeClaim", {{"claimName", "backups"}}}}}, {"path", "/"}}}});
+  server.create(
+      "admin", "frameworkbackups",
+      {{"metadata", meta("shop-1")},
+       {"spec", {{"frameworkRef", {{"name", "shop"}}}}},
+       {"status",
+        {{"phase", "Completed"},
+         {"version", "1.0.0"},
+         {"path", "shop/shop-backup-20261124-020000"},
+         {"digest", "sha256:backup"},
+         {"createdAt", formatTime(world.clock.wall() - std::chrono::hours(1))},
+         {"verified", {{"at", formatTime(world.clock.wall() - std::chrono::hours(1))}, {"level", "FullRead"}}},
+         {"images", json::array({{{"component", "main"}, {"image", kTarget}}})}}}});
+  server.create(
+      "admin", "frameworks",
+      {{"metadata", meta("shop")},
+       {"spec",
+        {{"classRef", {{"name", "demo"}}},
+         {"components", json::array({{{"name", "main"},
+                                      {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
+                                      {"container", "app"},
+                                      {"serviceRef", {{"name", "shop"}}}}})},
+         {"stores",
+          json::array(
+              {{{"name", "database"},
+                {"postgres",
+                 {{"host", "db"},
+                  {"database", World::kDatabase},
+                  {"credentialsSecretRef", {{"name", "shop-db"}}},
+                  {"tools", {{"workloadRef", {{"kind", "StatefulSet"}, {"name", "db"}}}, {"container", "postgres"}}},
+                  {"capacity", "5Gi"}}}}})},
+         {"repositoryRef", {{"name", "backups"}}}}}});
+}
+
+json wish(const std::string& name) {
+  return {{"metadata", meta(name)},
+          {"spec",
+           {{"frameworkRef", {{"name", "shop"}}},
+            {"reason", "FailedUpgrade"},
+            {"to", {{"version", "1.0.0"}}},
+            {"mode", "Execute"},
+            {"keepPreviousFor", "24h"},
+            {"timeoutSeconds", kTimeout}}}};
+}
+
+class Stage {
+ public:
+  explicit Stage(const Run& run)
+      : run_(run),
+        world_(run.seed * 1000003 + std::hash<std::string>{}(run.scenario) % 1000, options()),
+        dice_(run.seed ^ 0x5157) {
+    world_.tracing = run.trace;
+  }
+
+  Verdict play();
+
+ private:
+  static rules::Options options() {
+    rules::Options out;
+    out.secrets = {"hunter2-secret"};
+    return out;
+  }
+  const std::string& name() const { return run_.scenario; }
+  bool is(const char* scenario) const { return run_.scenario == scenario; }
+
+  void setTheScene();
+  void randomWeather();
+  void randomUsers();
+  void mutateWorld();
+  void judgeEnd();
+  void broken(const std::string& rule, const std::string& what) {
+    world_.checker.report(rule, what);
+    world_.trace("!!! " + rule + ": " + what);
+  }
+
+  // What users do.
+  void user(Millis when, const std::string& what, std::function<void()> act) {
+    world_.timeline.after(when, [this, what, act = std::move(act)] {
+      world_.trace("user: " + what);
+      act();
+    });
+  }
+  void scale(int replicas) {
+    world_.server.edit(kUser, "deployments", "scale", "demo/shop", [&](json& d) { d["spec"]["replicas"] = replicas; });
+    lastScale_ = replicas;
+  }
+  void setImage(const std::string& image) {
+    world_.imageSetByUser = true;
+    world_.server.edit(kUser, "deployments", "", "demo/shop",
+                       [&](json& d) { d["spec"]["template"]["spec"]["containers"][0]["image"] = image; });
+  }
+  void patchSpec(const char* field, bool value) {
+    world_.server.edit(kUser, "frameworkrollbacks", "", kRollback, [&](json& r) { r["spec"][field] = value; });
+  }
+  void create(const std::string& rollback) {
+    json object = wish(rollback);
+    if (is("soak")) object["spec"]["verification"] = {{"soakSeconds", 40}};
+    world_.server.create(kUser, "frameworkrollbacks", std::move(object));
+  }
+  void remove() { world_.server.remove(kUser, "frameworkrollbacks", kRollback); }
+  // Once, when the rollback's step is that.
+  void atStep(const std::string& step, Millis later, const std::string& what, std::function<void()> act) {
+    atStep_.push_back({step, later, what, std::move(act)});
+  }
+
+  // The upgrade did not change the schema.
+  void keepSchema() {
+    world_.contents[World::kOriginal].schema = "1.0.0";
+    world_.migrates = false;
+  }
+
+  std::string phase(const std::string& key = kRollback) const {
+    const json* rollback = world_.server.find("frameworkrollbacks", key);
+    return rollback ? text(*rollback, {"status", "phase"}) : "";
+  }
+  bool allEnded() const {
+    for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
+      const json& rollback = *world_.server.find("frameworkrollbacks", key);
+      if (!rules::isEndingPhase(text(rollback, {"status", "phase"}))) return false;
+    }
+    return true;
+  }
+  bool locked() const {
+    return !text(*world_.server.find("frameworks", "demo/shop"), {"status", "activeRollback", "uid"}).empty();
+  }
+
+  struct AtStep {
+    std::string step;
+    Millis later;
+    std::string what;
+    std::function<void()> act;
+  };
+
+  const Run run_;
+  World world_;
+  Dice dice_;  // of what users do and how the weather is; the world has its own
+  std::unique_ptr<Fleet> fleet_;
+  Faults faults_;
+  int replicas_ = 1;
+  int lastScale_ = 2;
+  int expected_ = 1;  // rollbacks that will be created
+  Millis faultsOver_{0};
+  bool torn_ = false;  // somebody took a finalizer off
+  std::vector<AtStep> atStep_;
+};
+
+void Stage::randomWeather() {
+  auto& w = world_.weather;
+  auto& d = dice_;
+  const auto maybe = [&](double chance, double most) {
+    return d.chance(chance) ? most * static_cast<double>(d.between(1, 10)) / 10 : 0.0;
+  };
+  w.quick = Millis(d.between(5, 30));
+  w.slow = Millis(d.chance(0.8) ? d.between(60, 250) : d.between(300, 2500));
+  w.evict = maybe(0.3, 0.15);
+  w.killInVerb = maybe(0.3, 0.25);
+  w.serverCrash = maybe(0.3, 0.25);
+  w.runTwice = maybe(0.1, 0.3);
+  w.vanish = maybe(0.2, 0.1);
+  w.forceDelete = maybe(0.1, 0.15);
+  w.stallMillis = d.chance(0.1) ? d.between(100, 20000) : 0;
+  auto& f = faults_;
+  f.lost = maybe(0.4, 0.03);
+  f.answerLost = maybe(0.4, 0.03);
+  f.late = maybe(0.3, 0.02);
+  f.doubled = maybe(0.3, 0.1);
+  f.conflict = maybe(0.4, 0.1);
+  f.busy = maybe(0.2, 0.03);
+  f.unavailable = maybe(0.3, 0.03);
+  f.expired = maybe(0.2, 0.02);
+  f.kill = maybe(0.6, 0.08);
+  f.interleave = maybe(0.6, 0.1);
+  f.skew = maybe(0.1, 0.02);
+  f.watchLag = Millis(d.chance(0.7) ? d.between(5, 50) : d.between(100, 3000));
+  replicas_ = d.chance(0.15) ? 2 : 1;
+  if (replicas_ == 2) f.pause = maybe(0.7, 0.04);
+}
+
+void Stage::randomUsers() {
+  auto& d = dice_;
+  if (d.chance(0.2)) world_.brokenImages.insert(kTarget);
+  if (d.chance(0.08)) world_.healthy = false;
+  if (d.chance(0.04)) world_.unpullableImages.insert(kTarget);
+  if (d.chance(0.04)) world_.blockers = {{"PreparedTransaction", "there is one"}};
+  if (d.chance(0.1)) keepSchema();
+  static const char* steps[] = {"Plan",   "Lock",   "VerifyBackup", "Stage", "Quiesce",
+                                "Switch", "Resume", "Verify",       "Close"};
+  const auto when = [&](const std::string& what, std::function<void()> act) {
+    if (d.chance(0.7))
+      atStep(steps[d.below(9)], Millis(d.between(0, 1500)), what, std::move(act));
+    else
+      user(Millis(d.between(0, 30000)), what, std::move(act));
+  };
+  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(10)) {
+      case 0:
+        when("aborts", [this] { patchSpec("abort", true); });
+        break;
+      case 1:
+        when("deletes the rollback", [this] { remove(); });
+        break;
+      case 2:
+        when("suspends", [this] {
+          patchSpec("suspend", true);
+          user(Millis(dice_.between(1000, 30000)), "resumes", [this] { patchSpec("suspend", false); });
+        });
+        break;
+      case 3:
+        when("scales", [this, n = d.between(1, 3)] { scale(n); });
+        break;
+      case 4:
+        when("sets the image back", [this] { setImage(kFrom); });
+        break;
+      case 5:
+        when("annotates the Deployment", [this] {
+          world_.server.edit(kUser, "deployments", "", "demo/shop",
+                             [&](json& o) { o["metadata"]["annotations"]["x"] = dice_.hex(4); });
+        });
+        break;
+      case 6:
+        expected_ = 2;
+        when("creates another rollback", [this] { create("back-again"); });
+        break;
+      case 7:
+        when("deletes a pod of ours", [this] {
+          for (const auto& [uid, process] : world_.processes)
+            if (process.mover()) return world_.server.remove(kUser, "pods", process.namespace_ + "/" + process.pod);
+        });
+        break;
+      case 8:
+        when("deletes a pod of the application", [this] {
+          for (const auto& [uid, process] : world_.processes)
+            if (!process.mover()) return world_.server.remove(kUser, "pods", process.namespace_ + "/" + process.pod);
+        });
+        break;
+      case 9:
+        when("labels the framework", [this] {
+          world_.server.edit(kUser, "frameworks", "", "demo/shop",
+                             [&](json& o) { o["metadata"]["labels"]["x"] = dice_.hex(4); });
+        });
+        break;
+    }
+}
+
+void Stage::setTheScene() {
+  if (is("random")) {
+    randomWeather();
+    randomUsers();
+  }
+  if (is("keep")) keepSchema();
+  if (is("revert")) world_.brokenImages.insert(kTarget);
+  if (is("unhealthy")) world_.healthy = false;
+  if (is("refused")) world_.blockers = {{"PreparedTransaction", "there is one"}};
+  if (is("unpullable")) world_.unpullableImages.insert(kTarget);
+  if (is("stage-fails"))
+    world_.scripted["stage"] = mover::failed(mover::problem(ErrorCode::Conflict, "NotEqual", "the copy differs"));
+  if (is("stage-killed")) {
+    // The first two runs of stage die when they have restored.
+    auto count = std::make_shared<int>(0);
+    world_.afterVerb = [count](const std::string& verb) {
+      if (verb == "stage" && ++*count <= 2) throw model::Killed{};
+    };
+  }
+  if (is("aborted-stuck")) world_.hanging.insert("stage");
+  if (is("aborted") || is("aborted-stuck"))
+    atStep("Stage", Millis(200), "aborts", [this] { patchSpec("abort", true); });
+  if (is("aborted-late")) atStep("Switch", Millis(30), "aborts", [this] { patchSpec("abort", true); });
+  if (is("deleted")) atStep("Quiesce", Millis(100), "deletes the rollback", [this] { remove(); });
+  if (is("suspended"))
+    atStep("Stage", Millis(50), "suspends", [this] {
+      patchSpec("suspend", true);
+      user(Millis(40000), "resumes", [this] { patchSpec("suspend", false); });
+    });
+  if (is("stuck")) world_.hanging.insert("stage");
+  if (is("two")) {
+    expected_ = 2;
+    atStep("Stage", Millis(100), "creates another rollback", [this] { create("back-again"); });
+  }
+  if (is("two-replicas")) {
+    replicas_ = 2;
+    faults_.pause = 0.05;
+  }
+}
+
+void Stage::mutateWorld() {
+  auto& w = world_;
+  switch (run_.mutant) {
+    case Mutant::RestoreTwice:
+      w.mutateTask = [&w](json& task) {
+        if (task["verb"] != "stage" && task["verb"] != "switch" && task["verb"] != "switchback") return;
+        std::string name = task["names"]["stage"];
+        name = name.substr(0, name.rfind('_')) + "_1";
+        task["names"]["stage"] = name;
+        if (task["verb"] == "stage") w.postgres.databases.erase(name);
+      };
+      break;
+    case Mutant::PrevLeftOpen:
+      w.afterVerb = [&w](const std::string& verb) {
+        if (verb != "switch") return;
+        for (auto& [name, base] : w.postgres.databases)
+          if (name.find("_prev_") != std::string::npos) base.open = true;
+      };
+      break;
+    case Mutant::DropsPrevious:
+      w.afterVerb = [&w](const std::string& verb) {
+        for (auto it = w.postgres.databases.begin(); verb == "switch" && it != w.postgres.databases.end();)
+          it = it->first.find("_prev_") != std::string::npos ? w.postgres.databases.erase(it) : std::next(it);
+      };
+      break;
+    default:
+      break;
+  }
+}
+
+Verdict Stage::play() {
+  furnish(world_);
+  world_.pass(Millis(3000));
+  setTheScene();
+  mutateWorld();
+  world_.onUserSees = [this](const std::string& plural, const json& object, bool gone) {
+    if (plural == "deployments" && is("contested") && !gone && object["spec"].value("replicas", 1) == 0 &&
+        fleet_->faulty)
+      user(Millis(150), "scales up again", [this] { scale(2); });
+    if (plural != "frameworkrollbacks" || gone) return;
+    const std::string step = text(object, {"status", "step"});
+    for (auto it = atStep_.begin(); it != atStep_.end();) {
+      if (it->step != step) {
+        ++it;
+        continue;
+      }
+      user(it->later, it->what, std::move(it->act));
+      it = atStep_.erase(it);
+    }
+  };
+  fleet_ = std::make_unique<Fleet>(world_, replicas_, faults_, run_.mutant);
+  fleet_->kills = run_.kills;
+  // A run that never rests is cut: the true one needs some thousand requests.
+  world_.enough = [this, told = false]() mutable {
+    if (!told && fleet_->requests > 60000) {
+      told = true;
+      broken("L1", "more than " + std::to_string(fleet_->requests) + " requests");
+    }
+    const auto& found = world_.checker.violations();
+    return told || (!run_.stopAt.empty() && std::any_of(found.begin(), found.end(),
+                                                        [&](const auto& each) { return each.rule == run_.stopAt; }));
+  };
+  const Millis began = world_.clock.time;
+  user(Millis(is("random") ? dice_.between(0, 8000) : 500), "creates the rollback", [this] { create("back-to-1"); });
+  faultsOver_ = began + Millis(is("random") ? dice_.between(5000, 120000) : 60000);
+  fleet_->run(faultsOver_, [] { return false; });
+  world_.trace("faults are over");
+  fleet_->faulty = false;
+  world_.weather.evict = world_.weather.killInVerb = world_.weather.serverCrash = world_.weather.runTwice = 0;
+  world_.weather.forceDelete = world_.weather.vanish = 0;
+  world_.weather.stallMillis = 0;
+  // L1: a limit forward, as much again backward, and what it takes to end. A second one waits for the first.
+  const Millis limit = world_.clock.time + std::chrono::seconds(expected_ * (2 * kTimeout + 150));
+  const bool ended = fleet_->run(limit, [this] { return allEnded(); });
+  if (!ended) {
+    for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
+      const json& rollback = *world_.server.find("frameworkrollbacks", key);
+      if (!rules::isEndingPhase(text(rollback, {"status", "phase"})))
+        broken("L1", "rollback " + key + " has not ended: " + text(rollback, {"status", "phase"}) + ", step " +
+                         text(rollback, {"status", "step"}) + ": " + text(rollback, {"status", "message"}));
+    }
+  }
+  // However often the operator dies, a scenario ends in the same place.
+  static const std::map<std::string, std::string> expected{
+      {"success", "Succeeded"},   {"keep", "Succeeded"},         {"revert", "Reverted"},
+      {"unhealthy", "Reverted"},  {"refused", "Failed"},         {"unpullable", "Failed"},
+      {"stage-fails", "Failed"},  {"stage-killed", "Succeeded"}, {"aborted", "Aborted"},
+      {"suspended", "Succeeded"}, {"stuck", "Failed"},           {"soak", "Succeeded"},
+      {"two", "Succeeded"},       {"again", "Succeeded"},        {"two-replicas", "Succeeded"},
+      {"contested", "Reverted"},  {"aborted-stuck", "Aborted"}};
+  if (const auto known = expected.find(name()); ended && known != expected.end() && phase() != known->second)
+    broken("L1", "ended " + phase() + " and not " + known->second);
+  Verdict verdict;
+  if (const json* rollback = world_.server.find("frameworkrollbacks", kRollback)) {
+    verdict.phase = text(*rollback, {"status", "phase"});
+    verdict.reason = text(*rollback, {"status", "reason"});
+  }
+  if (is("again")) {
+    // Applied again under the same name after it was deleted: a wish that was executed is not executed again.
+    // Meanwhile the application was upgraded once more.
+    fleet_->run(world_.clock.time + Millis(5000), [] { return false; });
+    remove();
+    setImage(kFrom);
+    fleet_->run(world_.clock.time + Millis(20000), [] { return false; });
+    create("back-to-1");
+    fleet_->run(world_.clock.time + Millis(60000), [this] { return phase() == "Skipped"; });
+    if (phase() != "Skipped") broken("S4", "the same wish, applied again, ended " + phase());
+  }
+  // Finalizers, conditions, the schema of what runs now; then nothing more. One run in eight also sees the Jobs go
+  // whose time to live is over.
+  const bool lengthy = !is("random") || run_.seed % 8 == 0;
+  fleet_->run(world_.clock.time + Millis(lengthy ? 420000 : 60000), [] { return false; });
+  if (ended) judgeEnd();
+  const Millis idle = world_.clock.time;
+  fleet_->run(idle + Millis(lengthy ? 1800000 : 180000), [] { return false; });
+  if (fleet_->lastWrite > idle)
+    broken("L3", "a write " + std::to_string((fleet_->lastWrite - idle).count() / 1000) + " s into an idle time");
+  world_.checker.finish();
+  verdict.violations = world_.checker.violations();
+  verdict.writes = fleet_->writes;
+  verdict.deaths = fleet_->deaths;
+  verdict.requests = fleet_->requests;
+  verdict.seconds = static_cast<double>(world_.clock.time.count()) / 1000;
+  verdict.trace = world_.lines;
+  return verdict;
+}
+
+void Stage::judgeEnd() {
+  const json& deployment = *world_.server.find("deployments", "demo/shop");
+  const json& framework = *world_.server.find("frameworks", "demo/shop");
+  const std::string image = deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+  bool held = false;  // a rollback that keeps the lock, and says so
+  std::string told;
+  for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
+    const json& rollback = *world_.server.find("frameworkrollbacks", key);
+    const std::string reason = text(rollback, {"status", "reason"});
+    held = held || reason == "RevertFailed" || reason == "Held";
+    told += text(rollback, {"status", "message"});
+  }
+  const auto kept = [&](const std::string& database) {
+    if (const json* list = rules::memberAt(&framework, {"status", "kept"}))
+      for (const auto& copy : *list)
+        if (text(copy, {"name"}) == database) return true;
+    return false;
+  };
+  for (const auto& [uid, process] : world_.processes)
+    if (process.mover() && !process.orphan) broken("S10", "mover " + process.pod + " still runs at the end");
+  for (const auto& [databaseName, base] : world_.postgres.databases) {
+    if (databaseName == World::kDatabase || databaseName == "postgres") continue;
+    if (base.open) broken("S2", "database " + databaseName + " is kept, but open");
+    if (held) continue;
+    const bool staged = databaseName.find("_stage_") != std::string::npos;
+    if (staged && told.find("could not be dropped") == std::string::npos && !world_.postgres.down)
+      broken("L2", "the staged copy " + databaseName + " was left behind");
+    if (!staged && !kept(databaseName)) broken("S2", "database " + databaseName + " is kept, and no status says so");
+  }
+  if (held) return;
+  if (locked()) broken("L2", "the framework is locked and no rollback holds it");
+  const auto live = world_.postgres.databases.find(World::kDatabase);
+  if (live == world_.postgres.databases.end() || !live->second.open) {
+    broken("L2", "the live database is closed or gone");
+    return;
+  }
+  if (lastScale_ > 0 && !world_.applicationServes())
+    broken("L2", "the application does not serve at the end: " +
+                     std::to_string(deployment["spec"].value("replicas", 1)) + " replicas of " + image);
+  if (world_.imageSetByUser) return;
+  if (!world_.migrates) return;
+  const Content& content = world_.contents[live->second.oid];
+  if (content.schema != versionIn(image))
+    broken("U1", "version " + versionIn(image) + " runs on the data of " + content.schema);
+  const std::string ended = phase();
+  if (expected_ > 1 || is("again") || ended.empty()) return;
+  const bool original = live->second.oid == World::kOriginal;
+  if (ended == "Succeeded" && image != kTarget) broken("U1", "Succeeded, and runs " + image);
+  if (ended != "Succeeded" && (!original || image != kFrom) && !(ended == "Skipped" && image == kTarget))
+    broken("S11", ended + ", and " + (original ? "" : "the live database is not the original; it ") + "runs " + image);
+}
+
+}  // namespace
+
+const std::vector<std::string>& scenarios() {
+  static const std::vector<std::string> all{
+      "success",      "keep",    "revert",        "unhealthy",    "refused", "unpullable", "stage-fails",
+      "stage-killed", "aborted", "aborted-stuck", "aborted-late", "deleted", "suspended",  "stuck",
+      "soak",         "two",     "two-replicas",  "contested",    "again"};
+  return all;
+}
+
+Verdict simulate(const Run& run) { return Stage(run).play(); }
+
+}  // namespace rollback::sim

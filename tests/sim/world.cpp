@@ -1,0 +1,702 @@
+#include "sim/world.h"
+
+#include <algorithm>
+
+#include "api/resources.h"
+#include "mover/verbs.h"
+
+namespace rollback::sim {
+namespace {
+
+std::string at(const json& object, std::initializer_list<const char*> path) { return rules::textAt(&object, path); }
+
+bool deleting(const json& object) { return object["metadata"].contains("deletionTimestamp"); }
+
+std::string phaseOf(const json& pod) { return at(pod, {"status", "phase"}); }
+
+bool ended(const json& pod) { return phaseOf(pod) == "Succeeded" || phaseOf(pod) == "Failed"; }
+
+bool ready(const json& pod) {
+  if (const json* conditions = rules::memberAt(&pod, {"status", "conditions"}))
+    for (const auto& condition : *conditions)
+      if (condition["type"] == "Ready") return condition["status"] == "True";
+  return false;
+}
+
+bool ownedBy(const json& object, const std::string& uid) {
+  const json* owners = rules::memberAt(&object, {"metadata", "ownerReferences"});
+  if (owners)
+    for (const auto& owner : *owners)
+      if (owner["uid"] == uid) return true;
+  return false;
+}
+
+std::string imageOf(const json& podSpec) { return podSpec["containers"][0]["image"].get<std::string>(); }
+
+bool jobEnded(const json& job) {
+  if (const json* conditions = rules::memberAt(&job, {"status", "conditions"}))
+    for (const auto& condition : *conditions)
+      if ((condition["type"] == "Complete" || condition["type"] == "Failed") && condition["status"] == "True")
+        return true;
+  return false;
+}
+
+constexpr const char* kController = "system:kube-controller-manager";
+constexpr const char* kKubelet = "system:node:one";
+
+// The run of a true verb: time stands still but for its own sleeps.
+struct Parked {};
+class VerbWaiter final : public mover::Waiter {
+ public:
+  VerbWaiter(model::FakeClock& clock, const bool& parks) : clock_(clock), parks_(parks) {}
+  void sleep(Millis time) override {
+    if (parks_) throw Parked{};
+    clock_.time += time;
+  }
+
+ private:
+  model::FakeClock& clock_;
+  const bool& parks_;
+};
+class VerbProgress final : public mover::Progress {
+ public:
+  explicit VerbProgress(bool& waitsForGo) : waitsForGo_(waitsForGo) {}
+  void report(std::uint64_t, std::uint64_t, const std::string&, const std::string& what) override {
+    waitsForGo_ = what == "waiting for go";
+  }
+
+ private:
+  bool& waitsForGo_;
+};
+
+}  // namespace
+
+std::string versionIn(const std::string& image) { return image.substr(image.rfind(':') + 1); }
+
+World::World(std::uint64_t seed, rules::Options options) : dice(seed), checker(std::move(options), this) {
+  server.onRecord = [this](const rules::Record& record) {
+    if (tracing)
+      trace("    " + record.what() + " by " + (record.impersonated.empty() ? record.user : record.impersonated));
+    if (tracing && record.resource == "frameworkrollbacks" && record.subresource == "status")
+      trace("    " + at(*record.response, {"status", "phase"}) + ", " + at(*record.response, {"status", "step"}) +
+            ": " + at(*record.response, {"status", "message"}));
+    const std::size_t before = checker.violations().size();
+    checker.see(record);
+    for (std::size_t i = before; i < checker.violations().size(); ++i)
+      trace("!!! " + checker.violations()[i].rule + ": " + checker.violations()[i].text);
+  };
+  server.onChange = [this](const std::string& plural, const json& object, bool gone) { changed(plural, object, gone); };
+  postgres.databases[kDatabase] = {kOriginal, true, ""};
+  contents[kOriginal] = {"2.0.0", 0, false};
+}
+
+void World::trace(const std::string& line) {
+  if (!tracing) return;
+  char time[32];
+  std::snprintf(time, sizeof time, "%10.3f  ", static_cast<double>(clock.time.count()) / 1000);
+  lines.push_back(time + line);
+}
+
+void World::pass(Millis time) {
+  const Millis until = clock.time + time;
+  while (!timeline.empty() && timeline.next() <= until) step();
+  if (clock.time < until) clock.time = until;
+}
+
+void World::step() {
+  timeline.step();
+  watchData();
+}
+
+int World::processesOf(const std::string& workload) const {
+  return static_cast<int>(
+      std::count_if(processes.begin(), processes.end(), [&](const auto& p) { return p.second.workload == workload; }));
+}
+
+std::vector<std::string> World::writersOf(const std::string& ownerUid) const {
+  std::vector<std::string> out;
+  for (const auto& [uid, process] : processes)
+    if (process.mover() && process.writes && process.ownerUid == ownerUid && !process.orphan)
+      out.push_back(process.pod);
+  return out;
+}
+
+bool World::databaseIs(const std::string& name, mover::Oid oid, bool open) const {
+  const auto found = postgres.databases.find(name);
+  return found != postgres.databases.end() && found->second.oid == oid && found->second.open == open;
+}
+
+mover::Oid World::liveOid() const {
+  const auto found = postgres.databases.find(kDatabase);
+  return found == postgres.databases.end() ? 0 : found->second.oid;
+}
+
+bool World::applicationServes() const {
+  const auto live = postgres.databases.find(kDatabase);
+  if (live == postgres.databases.end() || !live->second.open) return false;
+  for (const auto& key : server.keysOf("deployments")) {
+    const json& deployment = *server.find("deployments", key);
+    const int wanted = deployment["spec"].value("replicas", 1);
+    int up = 0;
+    for (const auto& podKey : server.keysOf("pods")) {
+      const json& pod = *server.find("pods", podKey);
+      if (ownedBy(pod, at(deployment, {"metadata", "uid"})) && ready(pod) && !deleting(pod)) ++up;
+    }
+    if (wanted == 0 || up < wanted) return false;
+  }
+  return true;
+}
+
+// S2: what was acknowledged exists, and so does the original, until its time is over. S3: one restore into one shadow.
+void World::watchData() {
+  for (const auto& [name, base] : postgres.databases) lastNames_[base.oid] = name;
+  for (auto& [oid, content] : contents) {
+    const bool kept = oid == kOriginal || content.acknowledged > 0;
+    if (!kept || missed.count(oid)) continue;
+    const bool there = std::any_of(postgres.databases.begin(), postgres.databases.end(),
+                                   [oid = oid](const auto& each) { return each.second.oid == oid; });
+    if (there) continue;
+    missed.insert(oid);
+    if (const auto until = keptUntil.find(oid); until != keptUntil.end() && clock.wall() >= until->second) continue;
+    checker.report("S2", "the database with OID " + std::to_string(oid) + ", last called " + lastNames_[oid] +
+                             ", is gone, and with it " + std::to_string(content.acknowledged) + " acknowledged rows");
+    trace("!!! S2: " + lastNames_[oid] + " is gone");
+  }
+  for (auto& [name, count] : restores)
+    if (count > 1) {
+      checker.report("S3", "shadow " + name + " was restored into " + std::to_string(count) + " times");
+      count = 1;
+    }
+  std::map<std::string, std::string> busy;
+  for (const auto& [uid, process] : processes) {
+    if (!process.mover() || !process.active() || process.orphan) continue;
+    const auto [other, first] = busy.emplace(process.namespace_, process.verb + " " + process.pod);
+    if (!first && weather.runTwice == 0) {
+      const std::string both = other->second + " and " + process.verb + " " + process.pod;
+      if (pending_.insert("S3 " + both).second) checker.report("S3", "two movers may write at once: " + both);
+    }
+  }
+}
+
+// --- controllers ----------------------------------------------------------------------------------------------------
+
+void World::changed(const std::string& plural, const json& object, bool gone) {
+  const std::string key = at(object, {"metadata", "namespace"}).empty()
+                              ? at(object, {"metadata", "name"})
+                              : at(object, {"metadata", "namespace"}) + "/" + at(object, {"metadata", "name"});
+  const std::string uid = at(object, {"metadata", "uid"});
+  const auto later = [&](const std::string& what, std::function<void()> then) {
+    if (!pending_.insert(what).second) return;
+    timeline.after(latency(), [this, what, then = std::move(then)] {
+      pending_.erase(what);
+      then();
+    });
+  };
+  if (plural == "deployments" && !gone)
+    later("deployment " + key, [this, key] { syncDeployment(key); });
+  else if (plural == "jobs" && !gone)
+    later("job " + key, [this, key] { syncJob(key); });
+  else if (plural == "pods") {
+    const json* owners = rules::memberAt(&object, {"metadata", "ownerReferences"});
+    if (owners && !owners->empty()) {
+      const std::string owner = at(object, {"metadata", "namespace"}) + "/" + at((*owners)[0], {"name"});
+      if ((*owners)[0]["kind"] == "Job")
+        later("job " + owner, [this, owner] { syncJob(owner); });
+      else
+        later("deployment " + owner, [this, owner] { syncDeployment(owner); });
+    }
+    if (!gone && deleting(object))
+      later("stop " + uid, [this, key, uid] { stopPod(key, uid); });
+    else if (!gone) {
+      const std::string go = at(object, {"metadata", "annotations", api::kAnnotationGo});
+      const auto process = processes.find(uid);
+      if (process != processes.end() && process->second.go != go && !go.empty()) {
+        process->second.go = go;
+        timeline.after(latency(), [this, uid] { runMover(uid); });
+      }
+    }
+  }
+  if (gone && (plural == "jobs" || plural == "frameworkrollbacks" || plural == "frameworkbackups" ||
+               plural == "frameworks" || plural == "deployments"))
+    timeline.after(latency(), [this, uid] { collectOrphans(uid); });
+  if (plural == "frameworks")
+    if (const json* kept = rules::memberAt(&object, {"status", "kept"}))
+      for (const auto& copy : *kept) {
+        WallTime until{};
+        if (parseTime(at(copy, {"until"}), until)) keptUntil[copy.value("oid", 0U)] = until;
+      }
+  onChange(plural, object, gone);
+  onUserSees(plural, object, gone);
+}
+
+void World::collectOrphans(const std::string& uid) {
+  for (const char* plural : {"jobs", "pods"})
+    for (const auto& key : server.keysOf(plural)) {
+      const json& object = *server.find(plural, key);
+      if (ownedBy(object, uid) && !deleting(object)) server.remove("system:gc", plural, key);
+    }
+}
+
+void World::createPod(const json& owner, const char* kind, const json& podTemplate, const std::string& name) {
+  json pod = {{"metadata", podTemplate.value("metadata", json::object())}, {"spec", podTemplate["spec"]}};
+  pod["metadata"]["name"] = name;
+  pod["metadata"]["namespace"] = owner["metadata"]["namespace"];
+  pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", owner["apiVersion"]},
+                                                     {"kind", kind},
+                                                     {"name", owner["metadata"]["name"]},
+                                                     {"uid", owner["metadata"]["uid"]},
+                                                     {"controller", true}}});
+  pod["status"] = {{"phase", "Pending"}};
+  const std::string key = at(owner, {"metadata", "namespace"}) + "/" + name;
+  server.create(kController, "pods", std::move(pod));
+  const json* made = server.find("pods", key);
+  if (made) {
+    const std::string uid = at(*made, {"metadata", "uid"});
+    timeline.after(latency(), [this, key, uid] { startPod(key, uid); });
+  }
+}
+
+void World::syncDeployment(const std::string& key) {
+  const json* found = server.find("deployments", key);
+  if (!found) return;
+  const json deployment = *found;
+  const std::string uid = at(deployment, {"metadata", "uid"}), image = imageOf(deployment["spec"]["template"]["spec"]);
+  const int want = deployment["spec"].value("replicas", 1);
+  std::vector<std::string> old, fresh;
+  int readyOnes = 0, readyFresh = 0;
+  for (const auto& podKey : server.keysOf("pods")) {
+    const json& pod = *server.find("pods", podKey);
+    if (!ownedBy(pod, uid) || deleting(pod) || ended(pod)) continue;
+    const bool isFresh = imageOf(pod["spec"]) == image;
+    (isFresh ? fresh : old).push_back(podKey);
+    readyOnes += ready(pod);
+    readyFresh += isFresh && ready(pod);
+  }
+  const int alive = static_cast<int>(old.size() + fresh.size());
+  bool more = false;
+  if (static_cast<int>(fresh.size()) < want && alive < want + (old.empty() ? 0 : 1)) {
+    createPod(deployment, "ReplicaSet", deployment["spec"]["template"],
+              at(deployment, {"metadata", "name"}) + "-" + dice.hex(5));
+    // Its owner is the Deployment here: there are no ReplicaSets in this world.
+    more = true;
+  } else if (alive > want) {
+    const bool mayGo = want == 0 || old.empty() || readyFresh > 0 || readyOnes > want;
+    if (mayGo) {
+      server.remove(kController, "pods", old.empty() ? fresh.back() : old.front());
+      more = true;
+    }
+  }
+  server.edit(kController, "deployments", "status", key, [&](json& object) {
+    json status = {{"observedGeneration", deployment["metadata"]["generation"]},
+                   {"replicas", alive},
+                   {"updatedReplicas", static_cast<int>(fresh.size())},
+                   {"readyReplicas", readyOnes},
+                   {"availableReplicas", readyOnes}};
+    object["status"] = status;
+  });
+  if (more && pending_.insert("deployment " + key).second)
+    timeline.after(latency(), [this, key] {
+      pending_.erase("deployment " + key);
+      syncDeployment(key);
+    });
+}
+
+void World::syncJob(const std::string& key) {
+  const json* found = server.find("jobs", key);
+  if (!found || deleting(*found)) return;
+  const json& job = *found;
+  const std::string uid = at(job, {"metadata", "uid"});
+  if (jobEnded(job)) return;
+  if (job["spec"].value("suspend", false)) return;
+  std::vector<std::string> alive;
+  std::string result;
+  for (const auto& podKey : server.keysOf("pods")) {
+    const json& pod = *server.find("pods", podKey);
+    if (!ownedBy(pod, uid)) continue;
+    if (ended(pod))
+      result = result == "Complete" || phaseOf(pod) == "Succeeded" ? "Complete" : "BackoffLimitExceeded";
+    else
+      alive.push_back(podKey);
+  }
+  auto& made = podsMade_[uid];
+  if (made == 0) {
+    const int pods = dice.chance(weather.runTwice) ? 2 : 1;
+    const json copy = job;
+    const int deadline = job["spec"].value("activeDeadlineSeconds", 0);
+    made = pods;
+    for (int i = 0; i < pods; ++i)
+      createPod(copy, "Job", copy["spec"]["template"],
+                at(copy, {"metadata", "name"}).substr(0, 57) + "-" + dice.hex(5));
+    if (deadline > 0)
+      timeline.after(std::chrono::seconds(deadline), [this, key, uid] {
+        const json* late = server.find("jobs", key);
+        if (!late || at(*late, {"metadata", "uid"}) != uid || jobEnded(*late)) return;
+        server.edit(kController, "jobs", "status", key, [&](json& object) {
+          object["status"]["failed"] = 1;
+          object["status"]["conditions"] =
+              json::array({{{"type", "Failed"},
+                            {"status", "True"},
+                            {"reason", "DeadlineExceeded"},
+                            {"message", "Job was active longer than specified deadline"}}});
+        });
+        for (const auto& podKey : server.keysOf("pods"))
+          if (const json& pod = *server.find("pods", podKey); ownedBy(pod, uid) && !ended(pod) && !deleting(pod))
+            server.remove(kController, "pods", podKey);
+      });
+    if (dice.chance(weather.vanish))
+      timeline.after(latency() * dice.between(1, 20), [this, key, uid] {
+        const json* there = server.find("jobs", key);
+        if (!there || at(*there, {"metadata", "uid"}) != uid) return;
+        trace("somebody deletes Job " + key);
+        server.remove("somebody", "jobs", key);
+      });
+    return;
+  }
+  if (!alive.empty() || (result.empty() && made < 0)) return;
+  const bool complete = result == "Complete";
+  server.edit(kController, "jobs", "status", key, [&](json& object) {
+    object["status"][complete ? "succeeded" : "failed"] = 1;
+    object["status"]["conditions"] =
+        json::array({{{"type", complete ? "Complete" : "Failed"},
+                      {"status", "True"},
+                      {"reason", complete ? "CompletionsReached" : "BackoffLimitExceeded"},
+                      {"message", complete ? "" : "Job has reached the specified backoff limit"}}});
+  });
+  if (const json* done = server.find("jobs", key); done && (*done)["spec"].contains("ttlSecondsAfterFinished"))
+    timeline.after(std::chrono::seconds((*done)["spec"]["ttlSecondsAfterFinished"].get<int>()), [this, key, uid] {
+      const json* old = server.find("jobs", key);
+      if (old && at(*old, {"metadata", "uid"}) == uid) server.remove(kController, "jobs", key);
+    });
+}
+
+// --- kubelet --------------------------------------------------------------------------------------------------------
+
+void World::startPod(const std::string& key, const std::string& uid) {
+  const json* found = server.find("pods", key);
+  if (!found || at(*found, {"metadata", "uid"}) != uid || deleting(*found) || processes.count(uid)) return;
+  const json pod = *found;
+  const std::string image = imageOf(pod["spec"]), container = at(pod["spec"]["containers"][0], {"name"});
+  json status = {{"name", container}, {"image", image}, {"imageID", ""}, {"ready", false}, {"restartCount", 0}};
+  if (unpullableImages.count(image)) {
+    status["state"] = {{"waiting", {{"reason", "ImagePullBackOff"}, {"message", "Back-off pulling image"}}}};
+    server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+      object["status"] = {{"phase", "Pending"}, {"containerStatuses", json::array({status})}};
+    });
+    return;
+  }
+  Process process;
+  process.pod = at(pod, {"metadata", "name"});
+  process.podUid = uid;
+  process.namespace_ = at(pod, {"metadata", "namespace"});
+  process.image = image;
+  const auto& owner = pod["metadata"]["ownerReferences"][0];
+  const bool mover = owner["kind"] == "Job";
+  if (mover) {
+    process.task = at(pod, {"metadata", "annotations", api::kAnnotationTask});
+    process.ownerUid = at(pod, {"metadata", "labels", api::kLabelOwnerUid});
+    process.writes = at(pod, {"metadata", "labels", api::kLabelEffect}) == "write";
+    process.go = at(pod, {"metadata", "annotations", api::kAnnotationGo});
+    const json task = json::parse(process.task, nullptr, false);
+    process.verb = task.is_object() ? task.value("verb", "") : "noop";
+  } else {
+    process.workload = "deployments " + process.namespace_ + "/" + at(owner, {"name"});
+  }
+  processes[uid] = process;
+  status["state"] = {{"running", {{"startedAt", formatTime(clock.wall())}}}};
+  server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+    object["status"] = {{"phase", "Running"},
+                        {"containerStatuses", json::array({status})},
+                        {"conditions", json::array({{{"type", "Ready"}, {"status", "False"}}})}};
+  });
+  if (mover) {
+    if (dice.chance(weather.forceDelete))
+      timeline.after(latency() * dice.between(1, 20), [this, key, uid] {
+        const auto there = processes.find(uid);
+        if (there == processes.end()) return;
+        trace("node lost: pod " + key + " deleted by force, its process works on");
+        there->second.orphan = true;
+        server.purge("somebody", "pods", key);
+      });
+    if (dice.chance(weather.evict))
+      timeline.after(latency() * dice.between(1, 12), [this, key, uid] {
+        if (!processes.count(uid)) return;
+        trace("pod " + key + " is evicted");
+        endMover(uid, 137, "", "Evicted");
+      });
+    const Millis start = latency() + Millis(dice.below(weather.stallMillis + 1));
+    timeline.after(start, [this, uid] { runMover(uid); });
+  } else {
+    timeline.after(latency(), [this, key, uid] { startApplication(key, uid, 0); });
+  }
+}
+
+void World::endProcess(const std::string& uid) {
+  const auto found = processes.find(uid);
+  if (found == processes.end()) return;
+  if (found->second.session)
+    for (auto it = postgres.clients.begin(); it != postgres.clients.end();)
+      it = it->pid == found->second.session ? postgres.clients.erase(it) : std::next(it);
+  processes.erase(found);
+}
+
+void World::stopPod(const std::string& key, const std::string& uid) {
+  const json* pod = server.find("pods", key);
+  if (!pod || at(*pod, {"metadata", "uid"}) != uid) return;
+  endProcess(uid);
+  server.purge(kKubelet, "pods", key);
+}
+
+// The application connects, migrates what it finds to its own schema, serves, and writes.
+void World::startApplication(const std::string& key, const std::string& uid, int tries) {
+  const auto found = processes.find(uid);
+  const json* pod = server.find("pods", key);
+  if (found == processes.end() || !pod || deleting(*pod)) return;
+  Process& process = found->second;
+  const auto live = postgres.databases.find(kDatabase);
+  const bool broken = brokenImages.count(process.image) > 0;
+  if (broken || live == postgres.databases.end() || !live->second.open) {
+    if (broken && tries == 0)
+      server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+        object["status"]["containerStatuses"][0]["restartCount"] = 4;
+        object["status"]["containerStatuses"][0]["state"] = {{"waiting", {{"reason", "CrashLoopBackOff"}}}};
+      });
+    if (tries < 200)
+      timeline.after(Millis(1000) + latency(), [this, key, uid, tries] { startApplication(key, uid, tries + 1); });
+    return;
+  }
+  process.session = ++nextPid_;
+  postgres.clients.push_back({process.session, live->second.oid, "shop", process.pod, false});
+  Content& content = contents[live->second.oid];
+  const std::string version = versionIn(process.image);
+  // A new version migrates and destroys what the old one needs; an old one starts happily on what it does not know.
+  if (migrates && version > content.schema) {
+    if (content.staged && !imageSetByUser)
+      checker.report("U1", "version " + version + " was started on the data of " + content.schema +
+                               " that came back, and migrated it");
+    content.schema = version;
+  }
+  server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+    object["status"]["containerStatuses"][0]["ready"] = true;
+    object["status"]["containerStatuses"][0]["state"] = {{"running", json::object()}};
+    object["status"]["conditions"] =
+        json::array({{{"type", "Ready"}, {"status", "True"}, {"lastTransitionTime", formatTime(clock.wall())}}});
+  });
+  // Every pod writes as long as it is connected: now, and again and again.
+  const auto write = [this, uid](auto&& again, int left) -> void {
+    const auto self = processes.find(uid);
+    if (self == processes.end()) return;
+    for (const auto& client : postgres.clients)
+      if (client.pid == self->second.session) ++contents[client.database].acknowledged;
+    if (left > 0) timeline.after(Millis(700), [again, left] { again(again, left - 1); });
+  };
+  write(write, 8);
+}
+
+// --- movers ---------------------------------------------------------------------------------------------------------
+
+void World::endMover(const std::string& uid, int exitCode, const std::string& message, const std::string& reason) {
+  const auto found = processes.find(uid);
+  if (found == processes.end()) return;
+  const std::string key = found->second.namespace_ + "/" + found->second.pod;
+  endProcess(uid);
+  const json* pod = server.find("pods", key);
+  if (!pod || at(*pod, {"metadata", "uid"}) != uid) return;  // deleted by force: nobody hears of it
+  server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+    auto& status = object["status"];
+    status["phase"] = exitCode == 0 ? "Succeeded" : "Failed";
+    if (reason == "Evicted") status["reason"] = "Evicted";
+    status["containerStatuses"][0]["state"] = {
+        {"terminated",
+         {{"exitCode", exitCode}, {"reason", reason}, {"message", message}, {"finishedAt", formatTime(clock.wall())}}}};
+  });
+}
+
+void World::runMover(const std::string& uid) {
+  const auto found = processes.find(uid);
+  if (found == processes.end()) return;
+  Process& process = found->second;
+  if (process.verb == "noop") {
+    endMover(uid, 0, "", "Completed");
+    return;
+  }
+  if (process.verb == "done" || hanging.count(process.verb)) return;
+  json document = json::parse(process.task, nullptr, false);
+  mutateTask(document);
+  auto task = mover::decodeTask(document.dump());
+  mover::Outcome outcome;
+  std::string token;
+  bool killed = false;
+  if (!task) {
+    outcome = mover::refused(task.error());
+    token = mover::tokenOf(process.task);
+  } else {
+    token = task->token;
+    using Hit = model::Server::Hit;
+    if (dice.chance(weather.killInVerb))
+      postgres.hitAt(dice.between(1, 14), dice.chance(0.5) ? Hit::KillBefore : Hit::KillAfter);
+    else if (dice.chance(weather.serverCrash))
+      postgres.hitAt(dice.between(1, 14), dice.chance(0.5)   ? Hit::CrashBefore
+                                          : dice.chance(0.5) ? Hit::CrashAfter
+                                                             : Hit::LoseAnswer);
+    const mover::Oid before = liveOid();
+    const std::string verbName = task->verb;
+    try {
+      outcome = verb(*task, document, process);
+      afterVerb(verbName);
+    } catch (const Parked&) {
+      server.logs[process.pod] = "FRB-PROGRESS {\"done\":0,\"total\":0,\"unit\":\"\",\"what\":\"waiting for go\"}\n";
+      postgres.hitAt(0, Hit::None);
+      return;
+    } catch (const model::Killed&) {
+      killed = true;
+    }
+    postgres.hitAt(0, Hit::None);
+    if (liveOid() != before) {
+      trace("live is now OID " + std::to_string(liveOid()));
+      for (const auto& [other, running] : processes)
+        if (!running.mover() && running.session)
+          checker.report("S8", "the data was switched while pod " + running.pod + " was connected");
+    }
+  }
+  trace("mover " + process.pod + " " + process.verb + ": " + (killed ? "killed" : toString(outcome.kind)) +
+        (outcome.code.empty() ? "" : " " + outcome.code + " " + outcome.message));
+  if (killed) {
+    timeline.after(latency(), [this, uid] { endMover(uid, 137, "", "Error"); });
+    return;
+  }
+  const auto report = mover::report(outcome, token, {});
+  std::string log;
+  for (const auto& line : report.resultLines) log += line + "\n";
+  server.logs[process.pod] = log;
+  process.verb = "done";
+  timeline.after(latency(),
+                 [this, uid, message = report.terminationMessage] { endMover(uid, 0, message, "Completed"); });
+}
+
+mover::Outcome World::verb(const mover::Task& task, const json& document, Process& process) {
+  if (const auto script = scripted.find(task.verb);
+      script != scripted.end() && !(task.verb == "switch" && process.go.empty()))
+    return script->second;
+  static const std::set<std::string> real{"switch", "switchback", "discard", "cleanup"};
+  if (!real.count(task.verb)) return semanticVerb(task, document);
+  // The true step machines, over the model of a database server.
+  model::FakeClock local;
+  local.time = clock.time;
+  model::FakeDatabase database(postgres);
+  model::FakeFiles repository, scratch;
+  model::FakeProcess programs;
+  model::FakeHttp http;
+  model::FakeGo go;
+  go.token = process.go;
+  model::FakeRandom random;
+  model::FakeStop stop;
+  bool parks = false;
+  VerbWaiter waiter(local, parks);
+  VerbProgress progress(parks);
+  mover::Environment env{database, repository, scratch,  programs,
+                         http,     go,         local,    waiter,
+                         random,   stop,       progress, [](std::size_t) { return std::optional<std::string>(); }};
+  return mover::runVerb(task, env);
+}
+
+json World::schemaOf(const std::string& schema) const {
+  return {{"state", "Known"},
+          {"count", schema == "1.0.0" ? 1 : 2},
+          {"digest", "sha256:schema-" + schema},
+          {"structureDigest", "sha256:structure-" + schema}};
+}
+
+// inspect, verify, stage, backup and check by what they mean; the true ones need a PostgreSQL to look into.
+mover::Outcome World::semanticVerb(const mover::Task& task, const json& document) {
+  using mover::succeeded;
+  const auto live = postgres.databases.find(kDatabase);
+  const std::string liveSchema = live == postgres.databases.end() ? "" : contents[live->second.oid].schema;
+  if (task.verb != "verify" && live == postgres.databases.end())
+    return mover::refused(mover::problem(ErrorCode::NotFound, "DatabaseMissing", "there is no database shop"));
+  if (task.verb != "verify" && !live->second.open && task.verb != "check" && task.verb != "stage")
+    return mover::refused(mover::problem(ErrorCode::Forbidden, "NotAcceptingConnections", "shop is closed"));
+  const json manifest = {
+      {"framework", "shop"},
+      {"current_version", "1.0.0"},
+      {"manifestVersion", 2},
+      {"createdAt", "2026-11-24T02:00:00Z"},
+      {"unsettled", false},
+      {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
+      {"stores", json::array({{{"name", "database"},
+                               {"schema", schemaOf("1.0.0")},
+                               {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}};
+  if (task.verb == "inspect") {
+    json result = {
+        {"server", {{"version", "15.18"}, {"versionNum", 150018}, {"systemIdentifier", "7000"}}},
+        {"tools", {{"version", "15.18"}, {"versionNum", 150018}}},
+        {"live",
+         {{"name", kDatabase},
+          {"oid", live->second.oid},
+          {"owner", "shop"},
+          {"allowConnections", live->second.open},
+          {"sizeBytes", 1000},
+          {"schema", schemaOf(liveSchema)},
+          {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}}})}}},
+        {"databases", json::array()},
+        {"role", {{"name", "shop"}, {"superuser", false}, {"createdb", true}, {"ownsLive", true}, {"canRename", true}}},
+        {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
+        {"blockers", json::array()},
+        {"sessions", json::array()},
+        {"keys", json::array()}};
+    for (const auto& [code, message] : blockers) result["blockers"].push_back({{"code", code}, {"message", message}});
+    if (document.contains("repository")) {
+      const bool same = liveSchema == "1.0.0";
+      result["backup"] = {{"found", true},
+                          {"complete", true},
+                          {"digest", "sha256:backup"},
+                          {"sizeBytes", 500},
+                          {"manifest", manifest},
+                          {"schemaRelation", same ? "Equal" : "Different"},
+                          {"missing", same ? json::array() : json::array({"drop_note"})}};
+    }
+    return succeeded(result.dump());
+  }
+  if (task.verb == "verify")
+    return succeeded(json{{"digest", "sha256:backup"}, {"files", 3}, {"bytes", 500}, {"manifest", manifest}}.dump());
+  if (task.verb == "stage") {
+    const std::string& name = task.names.stage;
+    if (live->second.oid != task.expect.liveOid)
+      return mover::refused(mover::problem(ErrorCode::Conflict, "WrongDatabase", "live was replaced"));
+    if (postgres.databases.count(name))
+      return mover::refused(mover::problem(ErrorCode::AlreadyExists, "StageExists", "somebody restored into it"));
+    // A new attempt drops the shadows of earlier ones.
+    for (auto it = postgres.databases.begin(); it != postgres.databases.end();)
+      it = it->first.rfind(std::string(kDatabase) + "_stage_" + task.id + "_", 0) == 0 ? postgres.databases.erase(it)
+                                                                                       : std::next(it);
+    const mover::Oid oid = ++nextOid_;
+    postgres.databases[name] = {oid, false, ""};
+    contents[oid] = {"1.0.0", 0, true};
+    ++restores[name];
+    return succeeded(json{
+        {"stageOid", oid},
+        {"liveOid", live->second.oid},
+        {"systemIdentifier", "7000"},
+        {"rows", 100},
+        {"bytes", 1000},
+        {"seconds", 1}}.dump());
+  }
+  if (task.verb == "backup")
+    return succeeded(json{{"path", task.repositoryPath},
+                          {"digest", "sha256:backup"},
+                          {"sizeBytes", 500},
+                          {"schema", schemaOf(liveSchema)},
+                          {"unsettled", false},
+                          {"snapshotAt", formatTime(clock.wall())}}
+                         .dump());
+  if (task.verb == "check")
+    return succeeded(json{{"health", json::array({{{"name", "main/ready"},
+                                                   {"ok", healthy},
+                                                   {"status", healthy ? 200 : 500},
+                                                   {"message", healthy ? "200" : "500"}}})},
+                          {"schema", schemaOf(liveSchema)},
+                          {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}
+                         .dump());
+  return mover::refused(mover::problem(ErrorCode::BadInput, "UnknownVerb", task.verb));
+}
+
+}  // namespace rollback::sim
