@@ -7,6 +7,7 @@
 //   caller, which waits in its own thread, and cancels. No task is ever waited for once the caller has decided.
 // - An exception that nobody looks at, or one out of a stream buffer, ends the process: every task has a continuation
 //   that catches, and the sink answers with failed tasks.
+// - It waits in pool threads for tasks that need a pool thread when the sink refuses a piece; see Sink::close().
 // - The number of bytes in a chunk is the server's word, also a negative one. A chunk is buffered whole before the sink
 //   sees it, so the limits on size hold with one chunk's delay.
 // - A body with Content-Length arrives in pieces of 64 KiB, however slowly the server sends them.
@@ -150,6 +151,17 @@ class Sink : public Concurrency::streams::details::streambuf_state_manager<Byte>
 
  public:
   explicit Sink(std::shared_ptr<Exchange> exchange) : Base(std::ios_base::out), exchange_(std::move(exchange)) {}
+
+  // The library waits for this in a pool thread when a piece was refused, and what it would do itself needs a second
+  // pool thread to end. As many streams ended at once as there are threads, or one at the end of the process, and
+  // nobody is left to do it.
+  pplx::task<void> close(std::ios_base::openmode) override {
+    Base::m_stream_can_write = false;
+    return pplx::task_from_result();
+  }
+  pplx::task<void> close(std::ios_base::openmode mode, std::exception_ptr why) override {
+    return Base::close(mode, why);  // keeps it, and calls the one above
+  }
 
   bool can_seek() const override { return false; }
   bool has_size() const override { return false; }

@@ -1,8 +1,10 @@
 // Cancellation, in every state a request can be in.
 #include <sys/socket.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
+#include <vector>
 
 #include "peer.h"
 #include "setting.h"
@@ -144,6 +146,36 @@ TEST_CASE("given a stream that never pauses, when cancelled by its receiver's to
   CHECK(result.error().code == ErrorCode::Cancelled);
   CHECK(pieces == 3);
   peer.waitForClosed(1);
+}
+
+TEST_CASE(
+    "given more streams than pool threads, when all are ended with a piece on its way, then others are still served") {
+  constexpr int streams = 40;
+  Peer peer([&](Conversation& with, int number) {
+    with.read();
+    if (number > streams) return with.answer(200, "hello");
+    with.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    while (with.chunk("more")) continue;
+  });
+  const auto transport = transportTo(peer.origin());
+  std::atomic<int> holding{0};
+  Signal all;
+  std::vector<std::thread> callers;
+  for (int each = 0; each < streams; ++each) {
+    callers.emplace_back([&] {
+      (void)transport->stream(
+          get("/watch"), ample(), Millis(60'000), CancelToken{}, [](const Response&) { return true; },
+          [&](std::string_view) {
+            if (++holding == streams) all.set();
+            all.wait();
+            return false;
+          });
+    });
+  }
+  for (std::thread& each : callers) each.join();
+  peer.waitForClosed(streams);
+  CHECK(holding == streams);
+  CHECK(transport->send(get("/a"), ample(), CancelToken{}).ok());
 }
 
 TEST_CASE("given a request that waits for its turn, when cancelled, then Cancelled and nothing is sent") {
