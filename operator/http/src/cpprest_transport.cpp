@@ -420,8 +420,8 @@ void initializeTransport(int threads) {
   crossplat::threadpool::initialize_with_threads(static_cast<std::size_t>(threads));
 }
 
-Headers trustEnvironment() {
-  return {{"SSL_CERT_FILE", systemTrust().file}, {"SSL_CERT_DIR", systemTrust().directory}};
+std::vector<std::pair<std::string, std::optional<std::string>>> trustEnvironment() {
+  return {{"SSL_CERT_FILE", systemTrust().fileVariable}, {"SSL_CERT_DIR", systemTrust().directoryVariable}};
 }
 
 Result<std::shared_ptr<Transport>> makeTransport(const TransportConfig& config, const Clock& clock) {

@@ -10,9 +10,14 @@
 namespace rollback::http {
 namespace {
 
-std::string environmentOr(const char* variable, const char* otherwise) {
+std::optional<std::string> environment(const char* variable) {
   const char* value = std::getenv(variable);
-  return value != nullptr && *value != '\0' ? value : otherwise;
+  return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+}
+
+std::string environmentOr(const char* variable, const char* otherwise) {
+  const auto value = environment(variable);
+  return value && !value->empty() ? *value : otherwise;
 }
 
 // A key under a passphrase would otherwise make OpenSSL ask for it on the terminal.
@@ -29,7 +34,9 @@ Error bad(const std::string& what) {
 // only before initializeTransport() changes it.
 const SystemTrust& systemTrust() {
   static const SystemTrust before{environmentOr(X509_get_default_cert_file_env(), X509_get_default_cert_file()),
-                                  environmentOr(X509_get_default_cert_dir_env(), X509_get_default_cert_dir())};
+                                  environmentOr(X509_get_default_cert_dir_env(), X509_get_default_cert_dir()),
+                                  environment(X509_get_default_cert_file_env()),
+                                  environment(X509_get_default_cert_dir_env())};
   return before;
 }
 

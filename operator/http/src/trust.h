@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -50,6 +51,8 @@ class Trust {
 struct SystemTrust {
   std::string file;
   std::string directory;
+  std::optional<std::string> fileVariable;  // of the environment; not set: the default holds
+  std::optional<std::string> directoryVariable;
 };
 const SystemTrust& systemTrust();
 

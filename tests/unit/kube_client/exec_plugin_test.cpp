@@ -1,9 +1,11 @@
 // Exec plugins: what they are told, how long their answer counts, and the children they run as.
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "http/transport.h"
 #include "setting.h"
 
 namespace rollback::kube {
@@ -233,6 +235,20 @@ printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential",
 )");
   REQUIRE(header.ok());
   CHECK(*header == "Bearer hello-one");
+}
+
+TEST_CASE("given a real program that connects by itself, then it trusts whom the system trusts, not nobody as we do") {
+  setenv("SSL_CERT_FILE", "/of/the/user.pem", 1);
+  unsetenv("SSL_CERT_DIR");
+  http::initializeTransport(1);
+  REQUIRE(std::string(getenv("SSL_CERT_FILE")) != "/of/the/user.pem");  // ours, for a reason
+  Real place;
+  const auto header = place.token(R"(
+printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' \
+  "${SSL_CERT_FILE-unset},${SSL_CERT_DIR-unset}"
+)");
+  REQUIRE(header.ok());
+  CHECK(*header == "Bearer /of/the/user.pem,unset");
 }
 
 TEST_CASE("given a real program that fails, is ended or talks without end, then the error says so") {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -87,9 +88,9 @@ struct TransportConfig {
 // It does so through SSL_CERT_FILE and SSL_CERT_DIR of this process, which child processes inherit.
 void initializeTransport(int threads);
 
-// What a child process that makes its own TLS connections is to be given for SSL_CERT_FILE and SSL_CERT_DIR: where the
-// system's authorities are found.
-Headers trustEnvironment();
+// SSL_CERT_FILE and SSL_CERT_DIR as they were before that, for a child process that makes its own TLS connections. No
+// value: it was not set, and must not be in the child, since programs differ in what they take for the default.
+std::vector<std::pair<std::string, std::optional<std::string>>> trustEnvironment();
 
 Result<std::shared_ptr<Transport>> makeTransport(const TransportConfig& config, const Clock& clock);
 

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <set>
 
+#include "http/transport.h"
+
 namespace rollback::kube {
 
 namespace {
@@ -49,10 +51,15 @@ class Child {
   int output_ = -1;
 };
 
+// Ours, but for where authorities are found: our own TLS needs that to point nowhere, the program's must trust
+// somebody.
 std::vector<std::string> environmentWith(const std::vector<std::pair<std::string, std::string>>& added) {
   std::set<std::string> replaced;
   for (const auto& each : added) replaced.insert(each.first);
   std::vector<std::string> variables;
+  for (const auto& [name, value] : http::trustEnvironment()) {
+    if (replaced.insert(name).second && value) variables.push_back(name + "=" + *value);
+  }
   for (char** each = environ; each != nullptr && *each != nullptr; ++each) {
     const std::string variable = *each;
     if (replaced.count(variable.substr(0, variable.find('='))) == 0) variables.push_back(variable);
