@@ -43,9 +43,12 @@ int compareField(const std::string& a, const std::string& b) {
   return sign(a.compare(b));
 }
 
-int compareFields(const std::string& a, const std::string& b) {
+// `absentIsZero`: a field that is not there counts as 0 ("1.2" is "1.2.0"); otherwise fewer fields come first ("rc"
+// before "rc.0").
+int compareFields(const std::string& a, const std::string& b, bool absentIsZero) {
   const auto x = split(a, '.'), y = split(b, '.');
   for (std::size_t i = 0; i < std::max(x.size(), y.size()); ++i) {
+    if (!absentIsZero && (i >= x.size() || i >= y.size())) return x.size() < y.size() ? -1 : 1;
     const std::string p = i < x.size() ? x[i] : "0", q = i < y.size() ? y[i] : "0";
     if (const int order = compareField(p, q)) return order;
   }
@@ -79,9 +82,9 @@ int compareVersions(const std::string& a, const std::string& b) {
   };
   const auto [release, pre] = parts(a);
   const auto [otherRelease, otherPre] = parts(b);
-  if (const int order = compareFields(release, otherRelease)) return order;
+  if (const int order = compareFields(release, otherRelease, true)) return order;
   if (pre.empty() != otherPre.empty()) return pre.empty() ? 1 : -1;
-  return compareFields(pre, otherPre);
+  return compareFields(pre, otherPre, false);
 }
 
 }  // namespace rollback::reconcilers

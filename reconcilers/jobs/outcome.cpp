@@ -81,15 +81,17 @@ Result<std::string> joinResult(const std::string& log, const Outcome& outcome) {
 
 std::optional<MoverProgress> lastProgress(const std::string& log) {
   static const std::string prefix = "FRB-PROGRESS ";
-  const auto at = log.rfind(prefix);
-  if (at == std::string::npos || (at > 0 && log[at - 1] != '\n')) return std::nullopt;
+  auto at = log.rfind(prefix);
+  while (at != std::string::npos && at > 0 && log[at - 1] != '\n')
+    at = log.rfind(prefix, at - 1);  // not in a line's middle
+  if (at == std::string::npos) return std::nullopt;
   const auto end = log.find('\n', at);
   const json doc = json::parse(
       log.substr(at + prefix.size(), end == std::string::npos ? end : end - at - prefix.size()), nullptr, false);
   if (!doc.is_object()) return std::nullopt;
   MoverProgress out;
   auto number = [&](const char* name) {
-    return doc.contains(name) && doc[name].is_number() ? doc[name].get<std::int64_t>() : std::int64_t{0};
+    return doc.contains(name) && doc[name].is_number_integer() ? doc[name].get<std::int64_t>() : std::int64_t{0};
   };
   out.progress.done = number("done");
   out.progress.total = number("total");

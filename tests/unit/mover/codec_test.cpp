@@ -138,6 +138,8 @@ TEST_CASE("manifests that are damaged, newer or hostile have their code") {
   REQUIRE(reason(R"({"framework": "x", "stores": "many", "manifestVersion": 3})") == "ManifestUnsupported");
   REQUIRE(reason(R"({"framework": "x", "manifestVersion": 2, "stores": [{"path": "../x"}]})") == "HostilePath");
   REQUIRE(reason(R"({"framework": "x", "manifestVersion": 2, "stores": [{"catalogPath": "/x"}]})") == "HostilePath");
+  REQUIRE(reason(R"({"framework": "x", "stores": [{"sequences": [{"lastValue": 18446744073709551615}]}]})") ==
+          "BackupDamaged");
   REQUIRE(reason(std::string(200'000, '[')) == "BackupDamaged");
   REQUIRE(decodeManifest(R"({"framework": "n8n", "current_version": "1.0", "files": []})")->manifestVersion == 1);
 }
@@ -169,6 +171,17 @@ TEST_CASE("a message is short and holds no secret") {
   REQUIRE(told.terminationMessage.size() <= 3072);
   REQUIRE(told.terminationMessage.find("hunter22") == std::string::npos);
   REQUIRE(json::parse(told.terminationMessage)["code"] == "RestoreFailed");
+}
+
+TEST_CASE("a message fits whatever it is made of, and a secret may be what secrets are replaced by") {
+  for (const std::string& text : {std::string(1000, '\x01'), std::string(1000, '\xff'), std::string(1000, '"')}) {
+    const auto told = report(failed(problem(ErrorCode::Conflict, "RestoreFailed", text)), "t", {});
+    REQUIRE(told.terminationMessage.size() <= 3072);
+    REQUIRE(json::parse(told.terminationMessage)["code"] == "RestoreFailed");
+  }
+  REQUIRE(json::parse(
+              report(failed(problem(ErrorCode::Conflict, "c", "a … b")), "t", {"…"}).terminationMessage)["message"] ==
+          "a … b");
 }
 
 TEST_CASE("codes are ours, the server's, or the kind of error") {

@@ -55,6 +55,11 @@ TEST_CASE("Given a log with progress, when read, then the last whole line counts
   REQUIRE(progress->progress.done == 5);
   REQUIRE(progress->progress.total == 9);
   REQUIRE(progress->what == "b");
+  const auto quoted =
+      reconcilers::lastProgress("FRB-PROGRESS {\"done\":3,\"total\":1e300}\na tool says FRB-PROGRESS {}\n");
+  REQUIRE(quoted);
+  REQUIRE(quoted->progress.done == 3);
+  REQUIRE(quoted->progress.total == 0);  // no number of ours
   REQUIRE_FALSE(reconcilers::lastProgress("nothing"));
   REQUIRE_FALSE(reconcilers::lastProgress("FRB-PROGRESS not json\n"));
   REQUIRE_FALSE(reconcilers::lastProgress("somebody said FRB-PROGRESS {\"done\":1}\n"));

@@ -38,10 +38,10 @@ TEST_CASE("Given two versions, when compared, then numbers count as numbers and 
     const char* lower;
     const char* higher;
   };
-  const auto c =
-      GENERATE(Case{"1.9.0", "1.10.0"}, Case{"1.0.0-rc.1", "1.0.0"}, Case{"1.0.0-rc.2", "1.0.0-rc.10"},
-               Case{"1.0.0-alpha", "1.0.0-beta"}, Case{"1.0.0-1", "1.0.0-alpha"}, Case{"v1.0.0", "1.0.1"},
-               Case{"1.0", "1.0.1"}, Case{"1.123.0", "2.0.0"}, Case{"99999999999999999999", "100000000000000000000"});
+  const auto c = GENERATE(Case{"1.9.0", "1.10.0"}, Case{"1.0.0-rc.1", "1.0.0"}, Case{"1.0.0-rc.2", "1.0.0-rc.10"},
+                          Case{"1.0.0-alpha", "1.0.0-beta"}, Case{"1.0.0-1", "1.0.0-alpha"},
+                          Case{"1.0.0-rc", "1.0.0-rc.0"}, Case{"v1.0.0", "1.0.1"}, Case{"1.0", "1.0.1"},
+                          Case{"1.123.0", "2.0.0"}, Case{"99999999999999999999", "100000000000000000000"});
   INFO(c.lower << " < " << c.higher);
   REQUIRE(compareVersions(c.lower, c.higher) < 0);
   REQUIRE(compareVersions(c.higher, c.lower) > 0);

@@ -1,6 +1,7 @@
 // Reading JSON that a stranger wrote: every field absent or of the right type, else one Error. Private to the codecs.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ class Fields {
   void integer(const char* name, T& out, std::int64_t least, std::int64_t most) {
     if (const auto* field = find(name)) {
       if (!field->is_number_integer()) return complain(name, "a whole number");
+      // Above the signed 64 bits it would come out negative.
+      if (field->is_number_unsigned() && field->get<std::uint64_t>() > INT64_MAX)
+        return complain(name, "within its range");
       const auto value = field->get<std::int64_t>();
       if (value < least || value > most) return complain(name, "within its range");
       out = static_cast<T>(value);

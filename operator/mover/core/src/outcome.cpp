@@ -1,5 +1,6 @@
 #include "mover/outcome.h"
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "mover/database.h"
@@ -13,13 +14,15 @@ using nlohmann::json;
 constexpr std::size_t kMessageLimit = 3072;  // of the whole termination message: the kubelet cuts at 4096
 constexpr std::size_t kTextLimit = 1024;     // of the sentence in it
 constexpr std::size_t kPiece = 6000;         // bytes that are 8000 as base64
+constexpr const char* kBlot = "…";           // may itself be a secret: what was put in is not searched again
 
 std::string dumped(const json& document) { return document.dump(-1, ' ', false, json::error_handler_t::replace); }
 
 std::string blotted(std::string text, const std::vector<std::string>& secrets) {
   for (const auto& secret : secrets) {
     if (secret.size() < 3) continue;  // it would tear holes into every sentence
-    for (std::size_t at; (at = text.find(secret)) != std::string::npos;) text.replace(at, secret.size(), "…");
+    for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += std::strlen(kBlot))
+      text.replace(at, secret.size(), kBlot);
   }
   return text;
 }
@@ -85,6 +88,11 @@ Report report(const Outcome& outcome, const std::string& token, const std::vecto
                                 toBase64(std::string_view(outcome.result).substr(at, kPiece)));
   }
   out.terminationMessage = dumped(message);
+  // Bytes that are no text, and control characters, take up to six times their number.
+  for (std::size_t limit = kTextLimit / 2; out.terminationMessage.size() > kMessageLimit && limit > 0; limit /= 2) {
+    message["message"] = shortened(blotted(outcome.message, secrets), limit);
+    out.terminationMessage = dumped(message);
+  }
   return out;
 }
 
