@@ -3,6 +3,7 @@ crashed and started again under it; where a statement changes something its answ
 whoever comes next finishes. Whatever was hit, the end is the same. ("After" one statement is "before" the next: nothing is between them.)
 
     crash_test.py [stage] [switch] [switchback] [undo] [discard] [cleanup]      FRB_QUICK=1: every fourth point
+    crash_test.py stage:1/2      the first half of its points, so that two may run beside each other, each with a server of its own
 """
 import os
 import pathlib
@@ -44,19 +45,20 @@ def changes(line):
     return not what.startswith("/*") or "terminate" in what
 
 
-def crashes(places, terminate=False):
-    """`terminate`: the mover is asked to end, too."""
+def crashes(places, share, terminate=False):
+    """`share`: (0, 2) is the first of two halves. `terminate`: the mover is asked to end, too."""
     out = []
     for number, line in enumerate(places, 1):
         out += [Crash(number, "before", "mover"), Crash(number, "before", "server")]
         out += [Crash(number, "lost", "answer")] if changes(line) and not line.split(" ", 1)[1].startswith("pg_") else []
         out += [Crash(number, "before", "peace")] if terminate else []
     out += [Crash(len(places), "after", "mover"), Crash(len(places), "after", "server")]
-    return out[::4] if harness.QUICK else out
+    return (out[::4] if harness.QUICK else out)[share[0]::share[1]]
 
 
 class CrashWorld:
-    def __init__(self):
+    def __init__(self, share):
+        self.share = share
         self.world = harness.World(harness.program("FRB_MOVER_FAILPOINTS"))
         self.server, self.mover = self.world.server, self.world.mover
         self.server.sql("create database shop owner shop")
@@ -149,7 +151,7 @@ class CrashWorld:
     def test_stage(self):
         places, _ = self.places(self.stage_task(1))
         self.patiently(lambda: self.discard_task(1), "clean")
-        for crash in crashes(places):
+        for crash in crashes(places, self.share):
             story = f"stage hit by {crash}"
             outcome = self.hit(self.stage_task(1), crash)
             self.intact(story)
@@ -199,7 +201,7 @@ class CrashWorld:
         self.staged()
         places, _ = self.places(self.swap_task("switch"), go="tok-switch")
         self.ended("clean", self.stage_oid, STAGED)
-        for crash in crashes(places, terminate=True):
+        for crash in crashes(places, self.share, terminate=True):
             for then in ("switch", "switchback"):
                 story = f"switch hit by {crash}, then {then}"
                 self.reset(switched=False)
@@ -229,7 +231,7 @@ class CrashWorld:
         self.reset(switched=True)
         places, _ = self.places(self.swap_task("switchback"))
         self.ended("clean", self.original, ORIGINAL)
-        for crash in crashes(places):
+        for crash in crashes(places, self.share):
             story = f"switchback hit by {crash}"
             self.reset(switched=True)
             self.hit(self.swap_task("switchback"), crash)
@@ -260,7 +262,7 @@ class CrashWorld:
         places, _ = self.places(self.undo_task("switch"), go="tok-switch")
         self.ended("clean", self.original, ORIGINAL)
         names = self.undo_names()
-        for crash in crashes(places, terminate=True):
+        for crash in crashes(places, self.share, terminate=True):
             for then in ("switch", "switchback"):
                 story = f"undo hit by {crash}, then {then}"
                 self.reset(switched=True)
@@ -302,7 +304,7 @@ class CrashWorld:
             self.copy(self.mover.names(1, "99999999")["stage"])   # another rollback's
         prepare()
         places, _ = self.places(self.discard_task(2))
-        for crash in crashes(places):
+        for crash in crashes(places, self.share):
             story = f"discard hit by {crash}"
             prepare()
             self.hit(self.discard_task(2), crash)
@@ -318,7 +320,7 @@ class CrashWorld:
         def prepare():
             return [{"name": name, "oid": self.copy(name)} for name in (self.names["prev"], self.names["reverted"])]
         places, _ = self.places(self.mover.task("cleanup", drop=prepare()))
-        for crash in crashes(places):
+        for crash in crashes(places, self.share):
             story = f"cleanup hit by {crash}"
             drop = prepare()
             self.hit(self.mover.task("cleanup", drop=drop), crash)
@@ -335,15 +337,17 @@ def main():
         return harness.SKIP
     verbs = sys.argv[1:] or ["stage", "switch", "switchback", "undo", "discard", "cleanup"]
     bad = 0
-    for verb in verbs:
+    for word in verbs:
         began = time.monotonic()
-        world = CrashWorld()
+        verb, _, part = word.partition(":")
+        share = (int(part.split("/")[0]) - 1, int(part.split("/")[1])) if part else (0, 1)
+        world = CrashWorld(share)
         try:
             places = getattr(world, "test_" + verb)()
-            print(f"{verb}: {len(crashes(places, verb in ('switch', 'undo')))} crashes at {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{word}: {len(crashes(places, share, verb in ('switch', 'undo')))} crashes at {len(places)} places, {time.monotonic() - began:.0f} s", flush=True)
         except Failure as failure:
             bad += 1
-            print(f"{verb}: {failure}", flush=True)
+            print(f"{word}: {failure}", flush=True)
         finally:
             world.server.close()
     return 1 if bad else 0
