@@ -126,7 +126,7 @@ Result<void> hashBackup(Environment& env, const BackupFolder& backup, Deadline d
   bool late = false;
   for (const auto& [path, expected] : backup.sums) {
     Sha256 sum;
-    auto read = env.repository.stream(backup.path + "/" + path, [&](std::string_view bytes) {
+    auto read = env.repository.stream(backup.path + "/" + path, [&, &path = path](std::string_view bytes) {
       sum.update(bytes);
       done += bytes.size();
       env.progress.report(done, backup.bytes, "bytes", "checking " + path);
