@@ -174,6 +174,14 @@ TEST_CASE("aliases work, but a bomb, a circle and a tower are refused quickly") 
   CHECK_THAT(converted("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"), Contains("nested deeper"));
 }
 
+TEST_CASE("a comma that stands in no list is an error, not a document without end") {
+  for (const char* text : {",", ", a: 1", "[a], b", "--- ,\n", "{\"a\": 1},\n", "- a\n---\n, b"}) {
+    INFO(text);
+    CHECK_THAT(converted(text), Contains("ERROR"));
+  }
+  CHECK(converted("a, b") == "\"a, b\"");
+}
+
 TEST_CASE("a syntax error says where, and quotes no value") {
   const std::string error = converted("a: 1\nsecret: \"s3cret\n");
   CHECK_THAT(error, Contains("line 2") || Contains("line 3"));

@@ -1,10 +1,12 @@
 #include "kube/client/yaml.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <vector>
 
 #include "yaml_scalar.h"
@@ -128,6 +130,34 @@ std::optional<Result<json>> parseJson(std::string_view text) {
   return Result<json>(std::move(document));
 }
 
+// Reads a text without keeping it, because yaml-cpp takes some for documents without end: a comma that stands in no
+// list is an empty document, is not passed, and is the next one.
+class Walk : public YAML::EventHandler {
+ public:
+  static void through(const std::string& text) {
+    std::istringstream stream(text);
+    YAML::Parser parser(stream);
+    Walk walk;
+    while (parser.HandleNextDocument(walk)) continue;
+  }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (mark.pos <= last_) throw YAML::ParserException(mark, "what stands here belongs to no list, mapping or scalar");
+    last_ = mark.pos;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  int last_ = -1;
+};
+
 Result<json> parse(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   // yaml-cpp refuses the surrogate pairs that are ordinary in JSON.
@@ -136,10 +166,11 @@ Result<json> parse(std::string_view text) {
   }
   try {
     const std::string whole(text);
+    Walk::through(whole);
     const std::vector<YAML::Node> documents = YAML::LoadAll(whole);
     // A quote that is never closed passes when the text ends with its line, so a file cut off there would, too. With
     // one more byte on that line, a comment to everybody else, it does not.
-    if (!whole.empty() && whole.back() == '\n') YAML::LoadAll(whole + "#");
+    if (!whole.empty() && whole.back() == '\n') Walk::through(whole + "#");
     std::optional<YAML::Node> only;
     for (const YAML::Node& each : documents) {
       if (each.IsNull()) continue;  // "---" before the first or after the last
