@@ -5,13 +5,14 @@ BUILD := build/$(PRESET)
 CLUSTER ?= demo
 FRAMEWORK ?= shop
 BENCH ?= list
+SECONDS ?= 60
 JOBS ?= $(shell nproc)
 export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 # Two checkouts share the compiler cache: paths are hashed relative to the tree.
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test sim crash node-soak demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test sim crash sanitize fuzz node-soak demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,12 @@ node-soak: deps ## half an hour of faults on a real node: kills, full disks, a p
 
 sim: deps ## the simulator: SEEDS=N random runs (FROM=first), or SEED=N TRACE=1 for one of them with all that happened
 	@PRESET=$(PRESET) SEEDS="$(SEEDS)" FROM="$(FROM)" SEED="$(SEED)" TRACE="$(TRACE)" tests/sim/run.sh
+
+sanitize: deps ## unit tests with ASan, UBSan and TSan, fuzzers for ten seconds each (SANITIZERS="asan tsan")
+	@tests/sanitize.sh $(SANITIZERS)
+
+fuzz: deps ## fuzzers for SECONDS=60 each (FUZZERS="yaml toc" for some)
+	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) --target fuzzers && SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $(FUZZERS)
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

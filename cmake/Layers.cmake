@@ -7,7 +7,7 @@
 # Sources are every .cpp in src/, headers every file in include/.
 add_library(frollback_flags INTERFACE)
 target_compile_options(frollback_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type
-  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety;-Werror=thread-safety>)
 option(FROLLBACK_WERROR "treat warnings as errors" OFF)
 if(FROLLBACK_WERROR)
   target_compile_options(frollback_flags INTERFACE -Werror)

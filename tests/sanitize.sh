@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Unit tests and fuzzers with sanitizers: `asan` (clang 14, address and undefined behaviour; -Wthread-safety is an error), `tsan` (g++,
+# data races). Both when none is named. ALL=1 builds everything that clang must be able to
+# build, the mover too. Fuzzers run for SECONDS_EACH (10), see tests/fuzz/run.sh.
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+cd "$root"
+bad=0
+
+# build PRESET TARGET...
+build() {
+  local preset=$1 began=$SECONDS; shift
+  cmake --preset "$preset" >/dev/null || return 1
+  cmake --build --preset "$preset" -j "$(nproc)" --target "$@" 2>&1 | grep -E 'error|warning|FAILED|ninja:' | grep -v 'no work to do'
+  [ "${PIPESTATUS[0]}" = 0 ] || { echo "sanitize: the build of $preset failed" >&2; return 1; }
+  echo "$preset built in $((SECONDS - began)) s"
+}
+
+# unit PRESET CTEST-ARGUMENTS...: a time limit is tried once more, a failure never.
+unit() {
+  local preset=$1; shift
+  ctest --test-dir "build/$preset" -L '^unit$' --output-on-failure --repeat after-timeout:2 -j "$(nproc)" "$@" 2>&1 |
+    grep -vE '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)|^$|^Label Time|^unit +='
+  [ "${PIPESTATUS[0]}" = 0 ] || bad=1
+}
+
+for preset in ${@:-asan tsan}; do
+  printf '\n== %s\n' "$preset"
+  began=$SECONDS
+  case $preset in
+    asan)
+      build asan ${ALL:+all} unit_tests fuzzers || { bad=1; continue; }
+      export UBSAN_OPTIONS=print_stacktrace=1
+      ASAN_OPTIONS=detect_stack_use_after_return=1 unit asan -E '^unit/http: '
+      # What OpenSSL keeps for each thread is told apart by whole stacks, which take time: only where there is TLS.
+      ASAN_OPTIONS=detect_stack_use_after_return=1:fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions=$root/tests/sanitizers/lsan.supp \
+        unit asan -R '^unit/http: '
+      SECONDS_EACH=${SECONDS_EACH:-10} tests/fuzz/run.sh || bad=1
+      ;;
+    tsan)
+      build tsan unit_tests || { bad=1; continue; }
+      TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 unit tsan
+      ;;
+    *) echo "sanitize: no such preset: $preset" >&2; bad=1 ;;
+  esac
+  echo "$preset took $((SECONDS - began)) s"
+done
+[ "$bad" = 0 ] && echo "sanitize: nothing found"
+exit "$bad"
