@@ -17,12 +17,16 @@ void rollback::fuzz::one(std::string_view input) {
         (void)value.boolean();
         if (path == 0) seen[wild[0]] = {value.kind, std::string(value.text)};
       });
-  const auto document = nlohmann::json::parse(input.begin(), input.end(), nullptr, false);
-  if (result.ok()) require(!document.is_discarded(), "what the projection accepts is JSON");
-  if (!document.is_discarded() && depthAtMost(input) <= 128) {
-    // Numbers beyond a double are refused by the parser, not by the projection; there is no other difference.
-    require(result.ok(), "what is JSON and not too deep is accepted");
+  nlohmann::json document;
+  try {
+    document = nlohmann::json::parse(input.begin(), input.end());
+  } catch (const nlohmann::json::out_of_range&) {
+    return;  // a number beyond a double: JSON all the same, which the projection takes as it stands
+  } catch (const nlohmann::json::parse_error&) {
+    require(!result.ok(), "what the projection accepts is JSON");
+    return;
   }
+  if (depthAtMost(input) <= 128) require(result.ok(), "what is JSON and not too deep is accepted");
   if (!result.ok() || !document.is_object()) return;
   for (const auto& [name, value] : document.items()) {
     if (value.is_structured()) continue;
