@@ -15,7 +15,7 @@ void rollback::fuzz::one(std::string_view input) {
     require(access.error().message.find("S3cretOfTheSeeds") == std::string::npos, "no secret in an error");
     return;
   }
-  require(!access->server.empty() && !access->defaultNamespace.empty(), "a server and a namespace");
+  require(!access->source.empty() && !access->defaultNamespace.empty(), "where it is from, and a namespace");
   require(access->certificate.empty() == access->key.empty() || access->exec, "a certificate and its key, or neither");
   if (access->exec) require(!access->exec->argv.empty() && !access->exec->argv[0].empty(), "a plugin has a name");
 }
