@@ -6,6 +6,7 @@
 #include "kube/client/credentials.h"
 #include "manager/deciders.h"
 #include "manager/gather.h"
+#include "manager/instruments.h"
 #include "manager/options.h"
 #include "manager/reconcile.h"
 #include "manager/triggers.h"
@@ -73,7 +74,13 @@ Result<void> run(const Options& options, const runtime::StopSignals& signals) {
     return std::make_shared<runtime::Controller>(controllerOptions, reconcileLoop(std::move(decide), client, *recorder),
                                                  timing, metrics);
   };
-  const Deciders decide = deciders(gatherer, settings);
+  Instruments instruments(
+      metrics, timing.clock, [&triggers] { return triggers.caches(); },
+      [&triggers](const std::string& namespace_, const std::string& name) {
+        return triggers.frameworks().get(namespace_, name) != nullptr;
+      });
+  triggers.count(instruments);
+  const Deciders decide = deciders(gatherer, settings, &instruments);
   Controllers controllers;
   controllers.rollbacks = controller("frameworkrollback", decide.rollbacks);
   controllers.backups = controller("frameworkbackup", decide.backups);

@@ -12,10 +12,12 @@ constexpr Millis kStale{100};
 
 enum class Sent { Yes, Stale };
 
-Result<Sent> send(kube::Client& client, const kube::Request& request, const runtime::ReconcileContext& context) {
+Result<Sent> send(kube::Client& client, const kube::Request& request, const runtime::ReconcileContext& context,
+                  const Decided& decided) {
   auto answer = client.send(request, context.deadline, context.cancel);
   if (answer) {
     runtime::log(runtime::Level::Debug, "sent", {{"request", request.describe()}});
+    if (decided.accepted) decided.accepted(request, *answer);
     return Sent::Yes;
   }
   const Error& error = answer.error();
@@ -45,7 +47,7 @@ runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> cl
       if (!*decided) return runtime::ReconcileResult{};
       const auto& decision = (*decided)->decision;
       for (const auto& request : decision.requests) {
-        auto sent = send(*client, request, context);
+        auto sent = send(*client, request, context, **decided);
         if (!sent) return sent.error();
         if (*sent == Sent::Stale) return runtime::ReconcileResult{kStale, {}};
         if (request.mutates() && request.subresource != "status")

@@ -107,6 +107,8 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         [this](const std::string&, const auto& before, const auto& after) {
           const auto& meta = (after ? after : before)->meta;
           frameworkChanged(meta.namespace_, meta.name);
+          if (instruments_ && !before) instruments_->know(meta.namespace_, meta.name);
+          if (instruments_ && !after) instruments_->forget(meta.namespace_, meta.name);
         });
   watch(rollbacks_, api::kFrameworkRollbacks, "", api::decodeFrameworkRollback,
         [this](const std::string& key, const auto& before, const auto& after) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <set>
 #include <stdexcept>
 
 namespace rollback::runtime {
@@ -119,8 +120,8 @@ struct Registry::State {
     std::map<std::string, std::unique_ptr<Histogram>> histograms;
   };
   struct Callback {
-    std::string family, labels;
-    std::function<double()> value;
+    std::set<std::string> families;  // whose series it may give
+    std::function<std::vector<Series>()> values;
   };
 
   // With mutex held.
@@ -175,27 +176,49 @@ Histogram& Registry::histogram(const std::string& name, const std::string& help,
 
 std::shared_ptr<void> Registry::gaugeCallback(const std::string& name, const std::string& help, Labels labels,
                                               std::function<double()> value) {
-  std::string series = render(std::move(labels));
+  render(labels);  // refuses what is no label name, at start-up
+  return collect({{name, help}}, [name, labels = std::move(labels), value = std::move(value)] {
+    return std::vector<Series>{{name, labels, value()}};
+  });
+}
+
+std::shared_ptr<void> Registry::collect(const std::vector<std::pair<std::string, std::string>>& families,
+                                        std::function<std::vector<Series>()> values) {
+  State::Callback callback{{}, std::move(values)};
   {
     const std::lock_guard<std::mutex> hold(state_->mutex);
-    state_->family(name, help, Type::Gauge);
+    for (const auto& [name, help] : families) {
+      state_->family(name, help, Type::Gauge);
+      callback.families.insert(name);
+    }
   }
   const std::lock_guard<std::mutex> hold(state_->callbacksMutex);
   const std::uint64_t id = state_->nextCallback++;
-  state_->callbacks[id] = State::Callback{name, std::move(series), std::move(value)};
+  state_->callbacks[id] = std::move(callback);
   return std::shared_ptr<void>(nullptr, [state = state_, id](void*) {
     const std::lock_guard<std::mutex> holdToo(state->callbacksMutex);
     state->callbacks.erase(id);
   });
 }
 
+void Registry::remove(const std::string& name, Labels labels) {
+  const std::string series = render(std::move(labels));
+  const std::lock_guard<std::mutex> hold(state_->mutex);
+  const auto family = state_->families.find(name);
+  if (family == state_->families.end()) return;
+  family->second.counters.erase(series);
+  family->second.gauges.erase(series);
+  family->second.histograms.erase(series);
+}
+
 std::string Registry::expose() const {
   std::multimap<std::string, std::string> called;  // samples by family
   {
     const std::lock_guard<std::mutex> hold(state_->callbacksMutex);
-    for (const auto& [id, each] : state_->callbacks) {
-      called.emplace(each.family, sample(each.family, each.labels, number(each.value())));
-    }
+    for (const auto& [id, each] : state_->callbacks)
+      for (auto& series : each.values())
+        if (each.families.count(series.name) > 0)
+          called.emplace(series.name, sample(series.name, render(std::move(series.labels)), number(series.value)));
   }
   std::string out;
   const std::lock_guard<std::mutex> hold(state_->mutex);

@@ -109,3 +109,26 @@ TEST_CASE(
         std::string::npos);
   CHECK(text.find("rest_client_request_duration_seconds_count{") != std::string::npos);
 }
+
+TEST_CASE("given series that come and go, when exposed, then they are what the callback says at that moment") {
+  Registry registry;
+  std::vector<Registry::Series> now{{"b", {{"of", "1"}}, 1}, {"a", {}, 2}, {"b", {{"of", "2"}}, 3}};
+  const auto registration = registry.collect({{"a", "One."}, {"b", "Many."}}, [&] { return now; });
+  CHECK(registry.expose() ==
+        "# HELP a One.\n# TYPE a gauge\na 2\n"
+        "# HELP b Many.\n# TYPE b gauge\nb{of=\"1\"} 1\nb{of=\"2\"} 3\n");
+  now = {{"b", {{"of", "2"}}, 4}, {"undeclared", {}, 1}};
+  CHECK(registry.expose() == "# HELP b Many.\n# TYPE b gauge\nb{of=\"2\"} 4\n");
+}
+
+TEST_CASE("given a series that was removed, when exposed, then it is gone, and begins anew when asked for again") {
+  Registry registry;
+  registry.counter("a_total", "A.", {{"of", "1"}}).add(5);
+  registry.counter("a_total", "A.", {{"of", "2"}}).add(7);
+  registry.remove("a_total", {{"of", "1"}});
+  registry.remove("a_total", {{"of", "3"}});
+  registry.remove("unheard_of", {});
+  CHECK(registry.expose() == "# HELP a_total A.\n# TYPE a_total counter\na_total{of=\"2\"} 7\n");
+  registry.counter("a_total", "A.", {{"of", "1"}}).add();
+  CHECK(registry.counter("a_total", "A.", {{"of", "1"}}).value() == 1);
+}

@@ -3,6 +3,7 @@
 
 #include "common/settings.h"
 #include "manager/gather.h"
+#include "manager/instruments.h"
 #include "manager/reconcile.h"
 
 namespace rollback::manager {
@@ -11,7 +12,7 @@ struct Deciders {
   Decide rollbacks, backups, frameworks, repositories;
 };
 
-// `gatherer` outlives them.
-Deciders deciders(Gatherer& gatherer, const reconcilers::Settings& settings);
+// `gatherer` and `instruments` outlive them; without instruments nothing is counted.
+Deciders deciders(Gatherer& gatherer, const reconcilers::Settings& settings, Instruments* instruments = nullptr);
 
 }  // namespace rollback::manager

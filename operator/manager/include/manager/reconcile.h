@@ -18,6 +18,8 @@ namespace rollback::manager {
 struct Decided {
   reconcilers::Decision decision;
   runtime::ObjectReference regarding;
+  // Called with each request the server carried out and the object it answered with. May be empty.
+  std::function<void(const kube::Request& request, const std::string& answer)> accepted{};
 };
 // Absent: the object is gone, nothing to do.
 using Decide = std::function<Result<std::optional<Decided>>(const std::string& namespace_, const std::string& name,

@@ -11,6 +11,7 @@
 #include "api/framework_class.h"
 #include "api/framework_rollback.h"
 #include "kube/client/client.h"
+#include "manager/instruments.h"
 #include "runtime/controller.h"
 #include "runtime/reflector.h"
 #include "runtime/store.h"
@@ -36,6 +37,10 @@ class Triggers {
   std::vector<std::shared_ptr<runtime::Synced>> reflectors(const Controllers& controllers);
   const runtime::Store<api::Framework>& frameworks() const { return frameworks_; }
   const runtime::Store<api::FrameworkRollback>& rollbacks() const { return rollbacks_; }
+  // What is counted at a scrape. Thread-safe.
+  Caches caches() const { return {frameworks_.list(), rollbacks_.list(), backups_.list(), repositories_.list()}; }
+  // Counts Frameworks that come and go. Before reflectors(); `instruments` outlives them.
+  void count(Instruments& instruments) { instruments_ = &instruments; }
 
  private:
   void frameworkChanged(const std::string& namespace_, const std::string& name);
@@ -46,6 +51,7 @@ class Triggers {
   const runtime::Timing timing_;
   runtime::Registry& metrics_;
   Controllers controllers_;
+  Instruments* instruments_ = nullptr;
   runtime::Store<api::FrameworkRollback> rollbacks_;
   runtime::Store<api::Framework> frameworks_;
   runtime::Store<api::FrameworkBackup> backups_;
