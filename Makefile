@@ -12,7 +12,7 @@ export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test sim crash sanitize fuzz node-soak demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test sim crash sanitize fuzz monitoring node-soak demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ sanitize: deps ## unit tests with ASan, UBSan and TSan, fuzzers for ten seconds 
 
 fuzz: deps ## fuzzers for SECONDS=60 each (FUZZERS="yaml toc" for some)
 	@cmake --preset asan >/dev/null && cmake --build --preset asan -j $(JOBS) --target fuzzers && SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $(FUZZERS)
+
+monitoring: deps ## alerting rules, dashboard and their tests, judged by promtool's own code (5 minutes the first time)
+	@tests/monitoring/run.sh
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

@@ -15,35 +15,10 @@ version=$(grep -oE "k8s\.io/kubernetes v[0-9.]+" "$here/kubernetes/go.mod" | hea
 # The folder's name carries every pin, so a changed go.sum never meets old binaries.
 pins=$(cat "$here"/kubernetes/go.sum "$here"/coredns/go.sum "$here"/coredns/main.go | sha256sum | cut -c1-8)
 bin=$cache/kubernetes-$version-$pins
-fallback_go=1.24.9
 
 say() { echo "kubernetes $version: $*" >&2; }
 
-# Sets $go to a Go of at least 1.24.
-find_go() {
-  go=$(command -v go || true)
-  [ -n "$go" ] || { echo "build.sh: Go is not installed; run hack/install-deps.sh" >&2; exit 1; }
-  local have
-  have=$("$go" env GOVERSION 2>/dev/null || "$go" version | awk '{print $3}')
-  have=${have#go}
-  if [ "$(printf '1.24\n%s\n' "$have" | sort -V | head -1)" = 1.24 ]; then return; fi
-  local tools=$cache/go-$fallback_go
-  if [ ! -x "$tools/bin/go" ]; then
-    say "installed Go is $have; fetching Go $fallback_go as a module"
-    local scratch; scratch=$(mktemp -d)
-    (cd "$scratch" && printf 'module fetch\n\ngo 1.17\n' > go.mod &&
-      GOFLAGS=-mod=mod GONOSUMDB=golang.org/toolchain GONOSUMCHECK=1 "$go" mod download -json "golang.org/toolchain@v0.0.1-go$fallback_go.linux-amd64" > out.json)
-    local dir; dir=$(sed -n 's/.*"Dir": "\(.*\)",*/\1/p' "$scratch/out.json")
-    [ -d "$dir" ] || { cat "$scratch/out.json" >&2; echo "build.sh: could not fetch Go $fallback_go" >&2; exit 1; }
-    mkdir -p "$tools.part" && cp -r "$dir/." "$tools.part/"
-    chmod -R u+w "$tools.part"
-    chmod +x "$tools.part"/bin/* "$tools.part"/pkg/tool/*/*      # the module cache drops the executable bits
-    rm -rf "$tools" && mv "$tools.part" "$tools"
-    rm -rf "$scratch"
-  fi
-  go=$tools/bin/go
-  export GOROOT=$tools
-}
+. "$here/go.sh"
 
 # build NAME MODULE-DIR PACKAGE [LDFLAGS]: a binary appears under its name only when it is whole.
 build() {
