@@ -113,7 +113,9 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
   watch(rollbacks_, api::kFrameworkRollbacks, "", api::decodeFrameworkRollback,
         [this](const std::string& key, const auto& before, const auto& after) {
           controllers_.rollbacks->enqueue(key);
-          if (!after) controllers_.frameworks->enqueue(frameworkOf(*before));
+          // Gone, or at an end: its framework says what that means for the lock it may still hold.
+          if (!after || (after->status.phase && api::isEnding(*after->status.phase)))
+            controllers_.frameworks->enqueue(frameworkOf(after ? *after : *before));
         });
   watch(backups_, api::kFrameworkBackups, "", api::decodeFrameworkBackup,
         [this](const std::string& key, const auto& before, const auto& after) {
