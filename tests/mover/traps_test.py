@@ -307,16 +307,6 @@ class Traps(harness.Case):
         self.assertEqual(tables, {"public.migrations": (2, True), "public.orders": (50, True), 'public."Odd name"': (2, True), "public.empty": (0, True),
                                   "public.secret": (1, True)})
 
-    def test_a_locked_table_is_not_waited_for(self):
-        holder = Client(self.world, "shop")
-        self.addCleanup(holder.close)
-        holder.say("begin")
-        holder.say("lock table orders in access exclusive mode")
-        began = time.monotonic()
-        tables = {t["name"]: t["exact"] for t in self.inspect(schema={"query": "select name from migrations"}, checks=[])["live"]["tables"]}
-        self.assertFalse(tables["public.orders"])
-        self.assertLess(time.monotonic() - began, 30)
-
     def test_what_only_a_superuser_could_restore_or_set_is_refused_at_plan(self):
         self.server.sql("create function note() returns event_trigger language plpgsql as $$ begin end $$; create event trigger noted on ddl_command_end execute function note(); "
                         "alter role postgres in database shop set work_mem to '8MB'", "shop")
