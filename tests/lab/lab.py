@@ -71,7 +71,7 @@ class Lab:
     def down(self, keep_logs=None):
         run(CLUSTER, "down", self.name, *(["--keep-logs", keep_logs] if keep_logs else []), check=False)
 
-    def kubectl(self, *argv, input=None, check=True, timeout=300) -> str:
+    def kubectl(self, *argv, input=None, check=True, timeout=420) -> str:
         """Asks again for up to a minute while the API server is away (tests kill it), if asking again does no harm."""
         end = time.monotonic() + 60
         while True:
@@ -122,28 +122,28 @@ class Lab:
         if self.existing and self.get("namespace", "rollback-system"):
             raise LabError("this cluster has an operator already (namespace rollback-system); the tests install and remove one of their own")
         self.kubectl("apply", "-k", ROOT / "manifests/default")
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
         self.kubectl("apply", "-k", ROOT / "manifests/classes")
-        self.kubectl("rollout", "status", "deployment/rollback-operator", "-n", "rollback-system", "--timeout=120s")
+        self.kubectl("rollout", "status", "deployment/rollback-operator", "-n", "rollback-system", "--timeout=300s")
 
     def uninstall_operator(self):
         """For a cluster that stays."""
         for folder in ("classes", "default"):
-            self.kubectl("delete", "-k", ROOT / f"manifests/{folder}", "--ignore-not-found", "--timeout=120s", check=False)
+            self.kubectl("delete", "-k", ROOT / f"manifests/{folder}", "--ignore-not-found", "--timeout=300s", check=False)
 
     def install_shop(self):
         self.kubectl("apply", "-k", ROOT / "tests/cluster/demo-app/manifests")
-        self.kubectl("rollout", "status", "statefulset/db", "-n", NAMESPACE, "--timeout=120s")
-        self.kubectl("rollout", "status", "deployment/shop", "-n", NAMESPACE, "--timeout=120s")
+        self.kubectl("rollout", "status", "statefulset/db", "-n", NAMESPACE, "--timeout=300s")
+        self.kubectl("rollout", "status", "deployment/shop", "-n", NAMESPACE, "--timeout=300s")
 
     def samples(self, *names):
         self.apply(*[ROOT / "manifests/samples/demo" / f"{name}.yaml" for name in names])
 
     def set_image(self, version, namespace=NAMESPACE):
         self.kubectl("set", "image", "deployment/shop", f"shop=localhost/demo-app:{version}", "-n", namespace)
-        self.kubectl("rollout", "status", "deployment/shop", "-n", namespace, "--timeout=120s")
+        self.kubectl("rollout", "status", "deployment/shop", "-n", namespace, "--timeout=300s")
 
-    def framework_runs(self, version, namespace=NAMESPACE, timeout=90):
+    def framework_runs(self, version, namespace=NAMESPACE, timeout=300):
         def seen():
             status = (self.get("framework", "shop", "-n", namespace) or {}).get("status", {})
             running = status.get("running", {})
@@ -154,7 +154,7 @@ class Lab:
     def rollback(self, name, namespace=NAMESPACE):
         return self.get("frameworkrollback", name, "-n", namespace)
 
-    def ended(self, name, namespace=NAMESPACE, timeout=300):
+    def ended(self, name, namespace=NAMESPACE, timeout=600):
         """Waits for the end of a rollback and returns the object."""
         def done():
             found = self.rollback(name, namespace)
@@ -165,7 +165,7 @@ class Lab:
         except LabError as error:
             raise LabError(f"{error}\n{self.story(namespace)}") from error
 
-    def backup_done(self, name, namespace=NAMESPACE, timeout=120):
+    def backup_done(self, name, namespace=NAMESPACE, timeout=300):
         def done():
             found = self.get("frameworkbackup", name, "-n", namespace)
             return found if (found or {}).get("status", {}).get("phase") in ("Completed", "Failed") else None

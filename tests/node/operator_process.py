@@ -16,12 +16,12 @@ DEPLOYMENT = ("deployment/rollback-operator", "-n", "rollback-system")
 def no_operator_pod():
     """The operator's Deployment at zero replicas, and back."""
     LAB.kubectl("scale", *DEPLOYMENT, "--replicas=0")
-    LAB.wait_for("the operator's pod to go", lambda: not LAB.items("pods", "-n", "rollback-system"), 60)
+    LAB.wait_for("the operator's pod to go", lambda: not LAB.items("pods", "-n", "rollback-system"), 120)
     try:
         yield
     finally:
         LAB.kubectl("scale", *DEPLOYMENT, "--replicas=1")
-        LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+        LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=300s")
 
 
 class Operator:

@@ -4,6 +4,7 @@
     runner.py --soak                    the soak_*.py instead: half an hour of faults
     WORKERS=2                           how many test cases run beside each other
     KEEP=1                              leaves the cluster standing
+    REUSE=1                             uses the one that KEEP left, with operator, mover and definitions brought up to date
 """
 import collections
 import concurrent.futures
@@ -24,8 +25,12 @@ PRINTING = threading.Lock()
 
 
 def cluster_up():
-    LAB.down()
-    LAB.up(*ARCHIVES)
+    if os.environ.get("REUSE"):
+        LAB.up(*ARCHIVES[:2])
+    else:
+        LAB.down()
+        LAB.up(*ARCHIVES)
+    LAB.kubectl("delete", "namespaces", "-l", LABEL, "--timeout=300s")      # of a run that left them
     LAB.install_operator()
     # Less patience with a target that does not become healthy than a user would have.
     LAB.apply_text((ROOT / "manifests/samples/demo/class.yaml").read_text().replace("timeoutSeconds: 120", "timeoutSeconds: 40"))

@@ -42,7 +42,7 @@ class Shop:
         LAB.kubectl("create", "rolebinding", "owner", "--clusterrole=admin", "--user=owner", "-n", namespace)
         LAB.apply_text(self._here(ours, edit), self.AS_OWNER)
         for workload in ("statefulset/db", "deployment/shop"):
-            LAB.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=240s")
+            LAB.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=300s")
         self.url = LAB.service_url(namespace)
 
     def _here(self, documents, edit):
@@ -91,7 +91,7 @@ class Shop:
         """The journal's line of a step, {} before it began."""
         return next((s for s in self.status(name).get("steps", []) if s["name"] == step), {})
 
-    def reaches(self, step, name="back", timeout=240):
+    def reaches(self, step, name="back", timeout=400):
         """Waits until a step is being worked on, or is over."""
         LAB.wait_for(f"step {step} of {self.namespace}/{name}", lambda: self.step(step, name), timeout, 0.1)
 
@@ -127,7 +127,7 @@ class Shop:
         """Runs a program where the backups are mounted, in /repository, and returns what it printed."""
         if not LAB.get("pod", "reader", "-n", self.namespace):
             LAB.apply_text(READER.format(name="reader", namespace=self.namespace, claim="backups", path="/repository"))
-            LAB.kubectl("wait", "--for=condition=Ready", "pod/reader", "-n", self.namespace, "--timeout=60s")
+            LAB.kubectl("wait", "--for=condition=Ready", "pod/reader", "-n", self.namespace, "--timeout=120s")
         return LAB.kubectl("exec", "reader", "-n", self.namespace, "--", *argv)
 
     def jobs(self, *selector):
@@ -167,7 +167,7 @@ class ShopTest(unittest.TestCase):
     """`alone`: the test disturbs what others share. `seconds`: how long a rollback may take to end."""
     maxDiff = None
     alone = False
-    seconds = 300
+    seconds = 600
 
     def shop(self, suffix="", **options):
         """A shop in a namespace named after the test."""
@@ -185,6 +185,6 @@ class ShopTest(unittest.TestCase):
     def tidy(self, shop, kept):
         """No lock, no unfinished Job, live open, the kept copies closed and no other database left, the application serving."""
         self.assertIsNone(shop.lock())
-        LAB.wait_for("Jobs to end", lambda: not shop.jobs_unfinished(), 30)
+        LAB.wait_for("Jobs to end", lambda: not shop.jobs_unfinished(), 60)
         self.assertEqual(shop.databases(), {"shop": True, **{name: False for name in kept}})
-        LAB.wait_for("the application to serve", shop.serves, 10)
+        LAB.wait_for("the application to serve", shop.serves, 30)

@@ -44,13 +44,13 @@ class CrashTest(ShopTest):
         shop.reaches("Resume")
         LAB.kubectl("rollout", "restart", *DEPLOYMENT)
         self.succeeds_once(shop)
-        LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+        LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=300s")
 
         with self.subTest("an operator that restarts does nothing to an ended rollback, nor does applying it again"):
             before = LAB.rollback("back", shop.namespace)["metadata"]["resourceVersion"]
             jobs = {j["metadata"]["uid"] for j in shop.jobs()}
             LAB.kubectl("rollout", "restart", *DEPLOYMENT)
-            LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+            LAB.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=300s")
             shop.rollback()
             time.sleep(3)
             self.assertEqual(LAB.rollback("back", shop.namespace)["metadata"]["resourceVersion"], before)

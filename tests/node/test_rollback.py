@@ -47,7 +47,7 @@ class RollbackTest(ShopTest):
         with Acknowledged(LAB, shop.namespace) as acknowledged:
             shop.upgraded()
             LAB.kubectl("set", "env", "deployment/shop", "UNHEALTHY_VERSION=1.0.0", "-n", shop.namespace)
-            LAB.kubectl("rollout", "status", "deployment/shop", "-n", shop.namespace, "--timeout=120s")
+            LAB.kubectl("rollout", "status", "deployment/shop", "-n", shop.namespace, "--timeout=300s")
             time.sleep(1)
             old = set(acknowledged.by_pod)
             shop.rollback(timeoutSeconds=600)
@@ -106,7 +106,7 @@ class AuthorityTest(ShopTest):
         def refused():
             message = shop.status().get("message", "")
             return "has not opted in" in message and "kubectl create rolebinding" in message
-        LAB.wait_for("a condition that names the command", refused, 60)
+        LAB.wait_for("a condition that names the command", refused, 120)
         self.assertEqual(shop.jobs(), [])
         self.assertTrue(shop.serves())
 
