@@ -3,7 +3,7 @@
 
 #include "api/resources.h"
 #include "common/claims.h"
-#include "gather.h"
+#include "manager/gather.h"
 
 namespace rollback::manager {
 
