@@ -6,7 +6,7 @@
 namespace rollback::sim {
 namespace {
 
-const std::array<Kind, 16> kKinds{{
+const std::array<Kind, 17> kKinds{{
     {"rollback.pa-ecosystem.io", "v1alpha1", "frameworkclasses", "FrameworkClass", false},
     {"rollback.pa-ecosystem.io", "v1alpha1", "frameworks", "Framework", true},
     {"rollback.pa-ecosystem.io", "v1alpha1", "backuprepositories", "BackupRepository", true},
@@ -20,6 +20,7 @@ const std::array<Kind, 16> kKinds{{
     {"", "v1", "namespaces", "Namespace", true},
     {"", "v1", "services", "Service", true},
     {"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true},
+    {"autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true},
     {"coordination.k8s.io", "v1", "leases", "Lease", false},
     {"events.k8s.io", "v1", "events", "Event", false},
     {"authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", false},

@@ -206,6 +206,11 @@ Replica::Replica(Fleet& fleet, int number)
   plain_ = kube::makeClient(credentials, options, world.clock);
   metrics_ = std::make_unique<runtime::Registry>();
   frameworks_ = std::make_unique<runtime::Store<api::Framework>>();
+  history_ = std::make_unique<runtime::Store<api::FrameworkRollback>>(
+      std::map<std::string, runtime::Store<api::FrameworkRollback>::IndexFunction>{
+          {"framework", [](const api::FrameworkRollback& rollback) {
+             return std::vector{rollback.meta.namespace_ + "/" + rollback.spec.frameworkName};
+           }}});
   if (fleet.electing()) {
     runtime::LeaderElectionOptions election;
     election.namespace_ = "rollback-system";
@@ -217,8 +222,8 @@ Replica::Replica(Fleet& fleet, int number)
     nextElection_ = world.clock.now();
   }
   client_ = kube::makeClient(credentials, options, world.clock);
-  gatherer_ =
-      std::make_unique<manager::Gatherer>(client_, world.clock, *frameworks_, [&world] { return world.dice.hex(32); });
+  gatherer_ = std::make_unique<manager::Gatherer>(client_, world.clock, *frameworks_, *history_,
+                                                  [&world] { return world.dice.hex(32); });
   recorder_ = std::make_unique<runtime::EventRecorder>(
       runtime::EventRecorderOptions{"rollback.pa-ecosystem.io/operator", name_}, plain_, timing, *metrics_);
 
@@ -313,6 +318,11 @@ void Replica::changed(const std::string& plural, const json& object, bool gone) 
     }
     enqueueFramework(key);
   } else if (plural == "frameworkrollbacks") {
+    if (gone) {
+      history_->remove(key, text(object, {"metadata", "resourceVersion"}));
+    } else if (auto decoded = api::decodeFrameworkRollback(object.dump())) {
+      history_->put(std::make_shared<const api::FrameworkRollback>(std::move(*decoded)));
+    }
     rollbacks_->enqueue(key);
     if (gone)
       frameworkKeys_->enqueue(text(object, {"metadata", "namespace"}) + "/" +

@@ -73,6 +73,7 @@ class Replica {
   std::shared_ptr<kube::Client> client_, plain_;
   std::unique_ptr<runtime::Registry> metrics_;
   std::unique_ptr<runtime::Store<api::Framework>> frameworks_;
+  std::unique_ptr<runtime::Store<api::FrameworkRollback>> history_;
   std::unique_ptr<manager::Gatherer> gatherer_;
   std::unique_ptr<runtime::EventRecorder> recorder_;
   std::unique_ptr<runtime::Controller> rollbacks_, backups_, frameworkKeys_, repositories_;
