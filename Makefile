@@ -12,7 +12,7 @@ export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 
-.PHONY: help deps build test sim crash sanitize fuzz monitoring node-soak demo cluster-up cluster-down image lint format bench clean
+.PHONY: help deps build test sim crash sanitize fuzz monitoring kstatus node-soak demo cluster-up cluster-down image lint format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: deps ## fuzzers for SECONDS=60 each (FUZZERS="yaml toc" for some)
 
 monitoring: deps ## alerting rules, dashboard and their tests, judged by promtool's own code (5 minutes the first time)
 	@tests/monitoring/run.sh
+
+kstatus: build ## every kind at every phase, as Flux sees it (its own library; a minute the first time)
+	@tests/kstatus/run.sh
 
 demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK=shop|n8n)
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh

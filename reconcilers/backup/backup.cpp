@@ -22,11 +22,12 @@ Decision BackupPass::tidy() {
   if (ours()) return release();
   if (hasFinalizer(draft_.meta, api::kBackupFinalizer))
     return act({removeFinalizer(api::kFrameworkBackups, draft_.meta, api::kBackupFinalizer)});
-  if (draft_.status.phase != "Completed" || !in_.ns.optIn.allowed) return {};
   std::vector<kube::Request> deletes;
-  for (const auto& view : in_.ns.jobs)
-    if (!view.job.meta.deleting()) deletes.push_back(deleteJob(view.job));
-  return deletes.empty() ? Decision{} : act(std::move(deletes));
+  if (draft_.status.phase == "Completed" && in_.ns.optIn.allowed)
+    for (const auto& view : in_.ns.jobs)
+      if (!view.job.meta.deleting()) deletes.push_back(deleteJob(view.job));
+  // Else at most: that the latest spec was seen, which tools wait for.
+  return deletes.empty() ? written() : act(std::move(deletes));
 }
 
 // Deleted: no Job of ours may outlive the lock. In a namespace that goes, everything in it goes anyway.

@@ -77,7 +77,8 @@ Decision BackupPass::ended(const std::string& phase, const std::string& reason, 
   const ConditionWriter write{status.conditions, in_.ns.now, draft_.meta.generation};
   write.set("Ready", ready ? "True" : "False", reason, message);
   write.set("Reconciling", "False", "Ended", "");
-  write.set("Stalled", good ? "False" : "True", good ? "Ended" : reason, good ? "" : message);
+  // Taken but of no use by itself is nothing to wait for either: somebody has to decide.
+  write.set("Stalled", ready ? "False" : "True", ready ? "Ended" : reason, ready ? "" : message);
   write.set("Succeeded", good ? "True" : "False", reason, message);
   write.set("Completed", "True", reason, "");
   return written();

@@ -118,7 +118,8 @@ Verdict judge(const FrameworkPass& pass, const std::optional<Unhealthy>& ill, co
             true, false};
   if (!ns.optIn.allowed) return {kNotOptedIn, ns.optIn.reason, true, false};
   if (!stores.empty()) return {"StoresUnsupported", stores, true, false};
-  if (ill) return {ill->reason, ill->message, false, ill->reason == "RolloutUnsettled"};
+  const bool rolling = ill && ill->reason == "RolloutUnsettled";
+  if (ill) return {ill->reason, ill->message, !rolling, rolling};
   if (!answer.busy.empty()) return {"Inspecting", answer.busy, false, true};
   return {"Healthy",
           "version " + (status.running && !status.running->version.empty() ? status.running->version : "unknown") +

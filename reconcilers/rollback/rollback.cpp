@@ -8,6 +8,7 @@
 #include "api/resources.h"
 #include "common/finalizer.h"
 #include "common/version.h"
+#include "rollback/events.h"
 #include "rollback/messages.h"
 #include "rollback/publish.h"
 #include "rollback/refusals.h"
@@ -99,26 +100,13 @@ const api::StepRecord* failure(const StepContext& context) {
   return target && target->state == "Failed" ? target : nullptr;
 }
 
-Event eventOf(Phase phase, const StepContext& context) {
-  Event event;
-  event.action = "Rollback";
-  event.reason = std::string("Rollback") + api::toString(phase);
-  event.note = context.draft.status.message.empty()
-                   ? "framework " + context.draft.spec.frameworkName + ": " + context.draft.status.step
-                   : context.draft.status.message;
-  if (phase == Phase::Failed || phase == Phase::Reverting || phase == Phase::Reverted || phase == Phase::Aborted)
-    event.type = "Warning";
-  return event;
-}
-
-// The status write, if the draft says anything new; its Event if the phase moved.
+// The status write, if the draft says anything new, with its Events.
 Decision written(StepContext& context) {
   Decision decision;
   if (api::encodeFrameworkRollbackStatus(context.draft) == api::encodeFrameworkRollbackStatus(context.in.rollback))
     return decision;
   decision.requests.push_back(writeStatus(context));
-  if (context.draft.status.phase && context.draft.status.phase != context.in.rollback.status.phase)
-    decision.events.push_back(eventOf(*context.draft.status.phase, context));
+  decision.events = eventsOf(context.in.rollback, context.draft);
   decision.again = !api::isEnding(*context.draft.status.phase);
   return decision;
 }
@@ -370,7 +358,10 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
     // RevertFailed and Held keep the lock, and the finalizer with it. Deleted, it goes, and its Framework takes it back
     // from the record in the lock (framework/lost_lock.cpp).
     if (holdsFinalizer(rollback) && (!locked || rollback.meta.deleting())) return dropFinalizer(rollback);
-    return {};
+    // What is changed of an ended wish changes nothing; but tools wait until it was seen.
+    if (rollback.meta.deleting() || rollback.status.observedGeneration == rollback.meta.generation) return {};
+    context.status().observedGeneration = rollback.meta.generation;
+    return written(context);
   }
   if (rollback.meta.deleting() && !locked) {
     if (!holdsFinalizer(rollback)) return {};

@@ -94,7 +94,7 @@ TEST_CASE("given a rollback that ended, when counted, then it is only there whil
   auto framework = c.framework("shop");
   auto rollback = c.rollback("back", api::Phase::Failed);
   rollback->status.reason = "RevertFailed";
-  framework->status.activeRollback = api::ActiveRollback{"back", "back-uid", "t", "2026-11-24T02:00:00Z", {}, {}};
+  framework->status.activeRollback = api::ActiveRollback{"back", "back-uid", "t", "2026-11-24T02:00:00Z", {}, {}, ""};
   CHECK(c.of("rollback_active").empty());
   CHECK(c.of("rollback_needs_attention") == Lines{"1 reason=RevertFailed rollback=back"});
   CHECK(c.of("rollback_framework_locked") == Lines{"1 by=rollback", "0 by=backup"});

@@ -102,7 +102,7 @@ struct Everything : runtime::fakes::Bench {
     framework->meta.namespace_ = rollback->meta.namespace_ = stuck->meta.namespace_ = backup->meta.namespace_ = "demo";
     framework->meta.name = rollback->spec.frameworkName = stuck->spec.frameworkName = backup->spec.frameworkName =
         "shop";
-    framework->status.activeRollback = api::ActiveRollback{"stuck", "stuck-uid", "t", then, {}, {}};
+    framework->status.activeRollback = api::ActiveRollback{"stuck", "stuck-uid", "t", then, {}, {}, ""};
     api::KeptCopy kept;
     kept.kind = "prev";
     kept.until = then;

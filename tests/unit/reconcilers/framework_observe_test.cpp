@@ -89,7 +89,7 @@ TEST_CASE("Given something is not as it should be, when observed, then the condi
       Case{"StoresUnsupported", [](CatalogModel& m) { m.framework.spec.stores.clear(); }, "requires", true, false},
       Case{"StoresUnsupported", [](CatalogModel& m) { m.framework.spec.stores[0].postgres->tools = {}; }, "pg_dump",
            true, false},
-      Case{"NoComponents", [](CatalogModel& m) { m.framework.spec.components.clear(); }, "names no workload", false,
+      Case{"NoComponents", [](CatalogModel& m) { m.framework.spec.components.clear(); }, "names no workload", true,
            false},
       Case{"RolloutUnsettled", [](CatalogModel& m) { m.deployment.readyReplicas = 1; },
            "2 of 2 replicas are updated, 1 ready", false, true},
@@ -97,7 +97,7 @@ TEST_CASE("Given something is not as it should be, when observed, then the condi
            "does not exist", false, true},
       Case{"RolloutUnsettled", [](CatalogModel& m) { m.framework.spec.components[0].container = "gone"; },
            "no container gone", false, true},
-      Case{"ScaledToZero", [](CatalogModel& m) { m.scale(0); }, "scaled to 0", false, false},
+      Case{"ScaledToZero", [](CatalogModel& m) { m.scale(0); }, "scaled to 0", true, false},
       Case{"RollbackActive", [](CatalogModel& m) { m.framework.status.activeRollback = lockOf(m); },
            "back-to-1 is at work", false, true});
   CatalogModel model;

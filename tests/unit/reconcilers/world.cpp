@@ -228,7 +228,9 @@ bool World::send(const kube::Request& request) {
         violation("a status that cannot be read back: " + decoded.error().message);
         return false;
       }
-      if (rollback->status.phase && api::isEnding(*rollback->status.phase)) violation("S5: a write after the end");
+      if (rollback->status.phase && api::isEnding(*rollback->status.phase) &&
+          (decoded->status.phase != rollback->status.phase || decoded->status.reason != rollback->status.reason))
+        violation("S5: another end after the end");
       rollback->status = decoded->status;
     } else {
       rollback->meta.finalizers = body["metadata"]["finalizers"].get<std::vector<std::string>>();
