@@ -132,7 +132,8 @@ StepResult together(std::vector<StepResult> parts) {
 }
 
 StepResult verifyBackupStep(StepContext& context) {
-  if (context.restored().empty()) return StepResult::done();
+  // The undo of a held rollback goes back from its restored stores, and restores none.
+  if (context.restored().empty() || !context.status().plan->backup) return StepResult::done();
   const std::string store = context.restored().front()->name;
   if (succeeded(context, "VerifyBackup", store)) return StepResult::done();
   return context.runMover(

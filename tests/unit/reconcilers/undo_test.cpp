@@ -176,6 +176,18 @@ TEST_CASE("Given mode Plan, when an undo is planned, then the window of writes i
   requireRuns(world, kOld, "as backed up, and written since");
 }
 
+TEST_CASE("Given mode Plan, when the undo of a held rollback is planned, then the held one keeps its lock") {
+  World world = held();
+  world.rollback->spec.mode = "Plan";
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Planned);
+  REQUIRE(world.rollback->status.plan->dataLoss.find("shop_reverted_ab12cd34") != std::string::npos);
+  REQUIRE(world.framework.status.activeRollback->name == World::kName);
+  REQUIRE(world.databases.at("shop").content == "as backed up");
+  REQUIRE(world.violations.empty());
+}
+
 TEST_CASE("Given an undo that cannot be, when planned, then it says why and nothing was touched") {
   struct Case {
     const char* code;
