@@ -36,15 +36,15 @@ def kubectl(*arguments, given=None, good=True):
     return done.stdout if good else done.stdout + done.stderr
 
 
-def eventually(question, what):
+def eventually(question, what, seconds=SECONDS):
     """Asks until the answer is true; returns it."""
-    end = time.monotonic() + SECONDS
+    end = time.monotonic() + seconds
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"{what}: not so after {SECONDS} s")
+            raise AssertionError(f"{what}: not so after {seconds} s")
         time.sleep(0.2)
 
 

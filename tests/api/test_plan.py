@@ -17,6 +17,7 @@ from cluster import GROUP, ROOT, Server, admin, kubectl, path_of
 IN, OUT = "api-test-plan", "api-test-plan-out"
 BUILD = pathlib.Path(os.environ.get("FROLLBACK_BUILD", ROOT / "build" / os.environ.get("PRESET", "release")))
 PATH, DIGEST = "shop/shop-backup-20261124-030000", "sha256:" + "b" * 64
+PATIENCE = 180                       # dozens of requests of an operator on a machine that compiles beside it
 OLD, NEW = {"count": 1, "digest": "sha256:old", "structureDigest": "sha256:old-structure"}, {"count": 2, "digest": "sha256:new", "structureDigest": "sha256:new-structure"}
 
 
@@ -105,7 +106,7 @@ def ended(name, space=IN):
         status = admin().get(path_of("FrameworkRollback", space, name))[1].get("status", {})
         return status if any(c["type"] == "Completed" and c["status"] == "True" for c in status.get("conditions", [])) else None
     try:
-        return cluster.eventually(done, f"the end of {name}")
+        return cluster.eventually(done, f"the end of {name}", PATIENCE)
     except AssertionError as late:
         raise AssertionError(f"{late}; it says {admin().get(path_of('FrameworkRollback', space, name))[1].get('status')}") from None
 
@@ -246,7 +247,7 @@ class Refusals(unittest.TestCase):
         def said():
             status = admin().get(path_of("FrameworkRollback", OUT, "waits"))[1].get("status", {})
             return status if "kubectl create serviceaccount rollback-runner" in status.get("message", "") else None
-        status = cluster.eventually(said, "the command that opts in")
+        status = cluster.eventually(said, "the command that opts in", PATIENCE)
         self.assertEqual(status["phase"], "Pending")
         self.assertEqual(admin().get(f"/apis/batch/v1/namespaces/{OUT}/jobs")[1]["items"], [])
 
