@@ -43,6 +43,10 @@ std::optional<StepResult> refuseScaler(const StepContext& context, const Compone
             "kubectl annotate scaledobject " + owner.name + " -n " + context.draft.meta.namespace_ +
                 " autoscaling.keda.sh/paused=true");
   }
+  if (!context.in.ns.autoscalersKnown && writtenBy(*component.view->workload, "keda"))
+    return refuse("ScaledByKeda",
+                  component.key() + " was scaled by KEDA, and whether it still is cannot be seen: the role bound to " +
+                      api::kRunner + " may not list horizontalpodautoscalers. Pause it" + kThen);
   return std::nullopt;
 }
 

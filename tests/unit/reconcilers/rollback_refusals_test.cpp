@@ -30,12 +30,16 @@ kube::HorizontalPodAutoscaler autoscaler(const char* ownerKind) {
   return out;
 }
 
+// What every attempt to look inside ends with: some codes are worth another attempt, and all of them end.
 void answerOfInspect(World& world, const char* code) {
-  Outcome outcome;
-  outcome.kind = Outcome::Kind::Refused;
-  outcome.code = code;
-  outcome.message = "connecting to database shop at db as shop: no";
-  world.scripted["inspect"] = outcome;
+  world.changeSnapshot = [code](RollbackSnapshot& in) {
+    for (auto& view : in.ns.jobs) {
+      if (!view.outcome || view.job.meta.name.find("-inspect-") == std::string::npos) continue;
+      view.outcome->kind = Outcome::Kind::Refused;
+      view.outcome->code = code;
+      view.outcome->message = "connecting to database shop at db as shop: no";
+    }
+  };
 }
 
 void byPath(World& world) {
