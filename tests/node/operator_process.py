@@ -55,14 +55,14 @@ class Operator:
         return self
 
     def writes_since(self, moment):
-        """What the API server executed for this process after a moment (seconds since the epoch), from its audit log."""
+        """What the API server executed for this process after a moment (seconds since the epoch), from its audit log; not Events."""
         out = []
         for line in open(LAB.env["AUDIT_LOG"], encoding="utf-8"):
             if self.credential not in line:
                 continue
             event = json.loads(line)
             mine = self.credential in event["user"].get("extra", {}).get("authentication.kubernetes.io/credential-id", [])
-            if mine and event["verb"] not in ("get", "list", "watch") and event["responseStatus"]["code"] < 300 and seconds(event["stageTimestamp"]) > moment:
+            if mine and event["verb"] not in ("get", "list", "watch") and "/events" not in event["requestURI"] and event["responseStatus"]["code"] < 300 and seconds(event["stageTimestamp"]) > moment:
                 out.append(f"{event['verb']} {event['requestURI']}")
         return out
 

@@ -14,17 +14,18 @@ TABLES = """select quote_ident(nspname) || '.' || quote_ident(relname) from pg_c
  where relkind in ('r', 'p') and nspname in ('app', 'Odd Schema', 'reports') and relpersistence = 'p' and not relispartition order by 1"""
 OBJECTS = {
     "large objects": "select md5(string_agg(oid::text || coalesce(lomacl::text, '') || encode(lo_get(oid), 'hex'), ',' order by oid)) from pg_largeobject_metadata",
-    "sequences": "select string_agg(s.sequencename || s.last_value, ',' order by 1) from pg_sequences s where schemaname <> 'public'",
-    "owners and rights": "select md5(string_agg(oid::regclass || relowner::regrole::text || coalesce(relacl::text, ''), ',' order by oid::regclass::text)) from pg_class"
+    "sequences": "select string_agg(format('%s.%s %s', schemaname, sequencename, last_value), ',' order by schemaname, sequencename) from pg_sequences where schemaname <> 'public'",
+    "owners and rights": "select md5(string_agg(format('%s %s %s', oid::regclass, relowner::regrole, relacl), ',' order by oid::regclass::text)) from pg_class"
                          " where relnamespace in ('app'::regnamespace, '\"Odd Schema\"'::regnamespace, 'reports'::regnamespace)",
-    "default privileges": "select md5(string_agg(defaclrole::regrole::text || defaclobjtype::text || defaclacl::text, ',' order by 1)) from pg_default_acl",
-    "row policies": "select md5(string_agg(polname || polrelid::regclass || coalesce(pg_get_expr(polqual, polrelid), ''), ',' order by 1)) from pg_policy",
-    "extensions": "select string_agg(extname || extversion || extnamespace::regnamespace, ',' order by extname) from pg_extension",
-    "database": "select pg_encoding_to_char(encoding) || datlocprovider || coalesce(daticulocale, '') || datcollate || datctype || datdba::regrole || datconnlimit"
-                " || coalesce(datacl::text, '') from pg_database where datname = current_database()",
-    "settings": "select string_agg(setrole::regrole || setconfig::text, ',' order by 1) from pg_db_role_setting where setdatabase ="
-                " (select oid from pg_database where datname = current_database())",
-    "collations": "select md5(string_agg(collname || collprovider || coalesce(colliculocale, ''), ',' order by 1)) from pg_collation where collnamespace = 'app'::regnamespace",
+    "default privileges": "select md5(string_agg(t, ',' order by t)) from (select format('%s %s %s', defaclrole::regrole, defaclobjtype, defaclacl) t from pg_default_acl) x",
+    "row policies": "select md5(string_agg(t, ',' order by t)) from"
+                    " (select format('%s %s %s', polname, polrelid::regclass, pg_get_expr(polqual, polrelid)) t from pg_policy) x",
+    "extensions": "select string_agg(format('%s %s %s', extname, extversion, extnamespace::regnamespace), ',' order by extname) from pg_extension",
+    "database": "select format('%s %s %s %s %s %s %s %s', pg_encoding_to_char(encoding), datlocprovider, daticulocale, datcollate, datctype, datdba::regrole, datconnlimit, datacl)"
+                " from pg_database where datname = current_database()",
+    "settings": "select string_agg(t, ',' order by t) from (select format('%s %s', setrole::regrole, setconfig) t from pg_db_role_setting where setdatabase ="
+                " (select oid from pg_database where datname = current_database())) x",
+    "collations": "select string_agg(format('%s %s %s', collname, collprovider, colliculocale), ',' order by collname) from pg_collation where collnamespace = 'app'::regnamespace",
 }
 
 
