@@ -259,7 +259,7 @@ func preload(s *store, frameworks, deployments, perNamespace, bytes int) {
 // About `bytes` of what Deployments are made of: environment, annotations, managed fields.
 func deployment(ns, name string, bytes int, driven bool) object {
 	env := []any{}
-	for i := 0; i < (bytes-2800)/100; i++ {
+	for i := 0; i < (bytes-2050)/100; i++ {
 		env = append(env, object{"name": fmt.Sprintf("SETTING_%02d", i), "value": strings.Repeat("v", 65)})
 	}
 	fields := object{}
