@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What watching and caching costs: 10,000 Deployments of 8 KB and 1,000 Frameworks, each with a backup, held by rollback-operator as it
-is shipped, and by a program with the same watches and caches on controller-runtime and one on kube-rs (tests/bench/peers).
+is shipped, and by programs with the same watches and caches on controller-runtime and kube-rs, as far as tests/bench/peers has them; one
+that is not built is named and left out.
 
 All talk to the same fast API server (tests/bench/apiserver) over loopback, in turn, several rounds. Measured of each: from exec to all
 caches filled, and to every Framework reconciled; the CPU that took (moves less with the machine's load than time does); resident memory
