@@ -78,9 +78,14 @@ def ours(kind, name, spec, space=IN):
 def claim(name, space=IN, capacity=None, **meta):
     create(f"/api/v1/namespaces/{space}/persistentvolumeclaims", {"metadata": {"name": name, **meta}, "spec": {
         "accessModes": ["ReadWriteOnce"], "storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}}, (201, 409))
-    if capacity:
-        status, answer = admin().merge(f"/api/v1/namespaces/{space}/persistentvolumeclaims/{name}/status", {"status": {"phase": "Bound", "capacity": {"storage": capacity}}})
-        assert status == 200, answer
+    if capacity:                                          # by a volume: of a claim without one the controller takes every status away
+        path = f"/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
+        storage_class = admin().get(path)[1]["spec"].get("storageClassName", "")
+        unittest.addModuleCleanup(admin().send, "DELETE", f"/api/v1/persistentvolumes/{space}-{name}")
+        create("/api/v1/persistentvolumes", {"metadata": {"name": f"{space}-{name}"}, "spec": {
+            "capacity": {"storage": capacity}, "accessModes": ["ReadWriteOnce"], "storageClassName": storage_class, "persistentVolumeReclaimPolicy": "Retain",
+            "hostPath": {"path": "/nowhere"}, "claimRef": {"namespace": space, "name": name}}}, (201, 409))
+        cluster.eventually(lambda: admin().get(path)[1].get("status", {}).get("capacity"), f"claim {name} bound")
 
 
 def workload(kind, name, container, image, space=IN, meta=None, spec=None, pod=None):
