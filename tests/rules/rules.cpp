@@ -154,12 +154,20 @@ void s5(Checker& c, const Record& r) {
     c.report("S5", "rollback " + r.name + " had ended " + before->reason + " and was ended again as " + reason);
 }
 
+// An undo takes the lock of the rollback that is held.
+bool takesOver(const Checker& c, const std::string& uid, const LockSeen& lock) {
+  const auto* next = rollbackOf(c, uid);
+  const auto* holder = rollbackOf(c, lock.uid);
+  return next && next->undoes && next->wish.find("\"undo\":\"" + lock.name + "\"") != std::string::npos && holder &&
+         (holder->reason == "Held" || holder->reason == "RevertFailed");
+}
+
 void s6(Checker& c, const Record& r) {
   if (isStatusOf(r, "frameworks") && r.response) {
     const auto before = c.state().frameworks.find(r.namespace_ + "/" + r.name);
     const LockSeen next = lockOf(r.response, r.namespace_);
     if (before != c.state().frameworks.end() && !before->second.lock.uid.empty() && !next.uid.empty() &&
-        next.uid != before->second.lock.uid)
+        next.uid != before->second.lock.uid && !takesOver(c, next.uid, before->second.lock))
       c.report("S6", "the lock of rollback " + before->second.lock.name + " was given to " + next.name);
     if (!next.uid.empty() && !textAt(r.response, {"status", "activeBackup", "uid"}).empty())
       c.report("S6", "framework " + r.name + " is held by a rollback and by a backup");

@@ -161,6 +161,13 @@ class Stage {
   void create(const std::string& rollback) {
     json object = wish(rollback);
     if (is("soak")) object["spec"]["verification"] = {{"soakSeconds", 40}};
+    if (is("held")) object["spec"]["onFailure"] = "Hold";
+    world_.server.create(kUser, "frameworkrollbacks", std::move(object));
+  }
+  void undo() {
+    json object = wish("undo-1");
+    object["spec"]["to"] = {{"undo", "back-to-1"}};
+    object["spec"]["accept"] = {{"dataLoss", true}};
     world_.server.create(kUser, "frameworkrollbacks", std::move(object));
   }
   void remove() { world_.server.remove(kUser, "frameworkrollbacks", kRollback); }
@@ -313,7 +320,7 @@ void Stage::setTheScene() {
     randomUsers();
   }
   if (is("keep")) keepSchema();
-  if (is("revert")) world_.brokenImages.insert(kTarget);
+  if (is("revert") || is("held")) world_.brokenImages.insert(kTarget);
   if (is("unhealthy")) world_.healthy = false;
   if (is("refused")) world_.blockers = {{"PreparedTransaction", "there is one"}};
   if (is("unpullable")) world_.unpullableImages.insert(kTarget);
@@ -455,6 +462,15 @@ Verdict Stage::play() {
     fleet_->run(world_.clock.time + Millis(60000), [this] { return phase() == "Skipped"; });
     if (phase() != "Skipped") broken("S4", "the same wish, applied again, ended " + phase());
   }
+  if (is("undo") || is("held")) {
+    fleet_->run(world_.clock.time + Millis(5000), [] { return false; });
+    world_.trace("user: undoes the rollback");
+    undo();
+    fleet_->run(world_.clock.time + std::chrono::seconds(2 * kTimeout + 150), [this] { return allEnded(); });
+    if (phase("demo/undo-1") != "Succeeded")
+      broken("L1", "the undo ended " + phase("demo/undo-1") + " and not Succeeded");
+    if (world_.liveOid() != World::kOriginal) broken("S11", "undone, and the live database is not the original");
+  }
   // Finalizers, conditions, the schema of what runs now; then nothing more. One run in eight also sees the Jobs go
   // whose time to live is over.
   const bool lengthy = is("random") ? run_.seed % 8 == 0 : run_.kills.empty();
@@ -483,7 +499,7 @@ void Stage::judgeEnd() {
   for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
     const json& rollback = *world_.server.find("frameworkrollbacks", key);
     const std::string reason = text(rollback, {"status", "reason"});
-    held = held || reason == "RevertFailed" || reason == "Held";
+    held = held || ((reason == "RevertFailed" || reason == "Held") && locked());
     told += text(rollback, {"status", "message"});
   }
   const auto kept = [&](const std::string& database) {
@@ -519,7 +535,7 @@ void Stage::judgeEnd() {
   if (content.schema != versionIn(image))
     broken("U1", "version " + versionIn(image) + " runs on the data of " + content.schema);
   const std::string ended = phase();
-  if (expected_ > 1 || is("again") || ended.empty()) return;
+  if (expected_ > 1 || is("again") || is("undo") || is("held") || ended.empty()) return;
   const bool original = live->second.oid == World::kOriginal;
   if (ended == "Succeeded" && image != kTarget) broken("U1", "Succeeded, and runs " + image);
   if (ended != "Succeeded" && (!original || image != kFrom) && !(ended == "Skipped" && image == kTarget))

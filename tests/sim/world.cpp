@@ -415,6 +415,15 @@ void World::startPod(const std::string& key, const std::string& uid) {
         if (there == processes.end()) return;
         trace("node lost: pod " + key + " deleted by force, its process works on");
         there->second.orphan = true;
+        // The node stands still for a while; then the process goes on as if nothing were.
+        const std::string verb = there->second.verb;
+        there->second.verb = "frozen:" + verb;
+        timeline.after(Millis(dice.below(60000)), [this, uid, verb] {
+          const auto thawed = processes.find(uid);
+          if (thawed == processes.end()) return;
+          thawed->second.verb = verb;
+          runMover(uid);
+        });
         server.purge("somebody", "pods", key);
       });
     if (dice.chance(weather.evict))
@@ -515,6 +524,7 @@ void World::runMover(const std::string& uid) {
   const auto found = processes.find(uid);
   if (found == processes.end()) return;
   Process& process = found->second;
+  if (process.verb.rfind("frozen:", 0) == 0) return;
   if (process.verb == "noop") {
     endMover(uid, 0, "", "Completed");
     return;
@@ -554,7 +564,7 @@ void World::runMover(const std::string& uid) {
     if (liveOid() != before) {
       trace("live is now OID " + std::to_string(liveOid()));
       for (const auto& [other, running] : processes)
-        if (!running.mover() && running.session)
+        if (!running.mover() && running.session && verbName == "switch")
           checker.report("S8", "the data was switched while pod " + running.pod + " was connected");
     }
   }
@@ -643,6 +653,9 @@ mover::Outcome World::semanticVerb(const mover::Task& task, const json& document
         {"blockers", json::array()},
         {"sessions", json::array()},
         {"keys", json::array()}};
+    for (const auto& [name, base] : postgres.databases)
+      if (name != kDatabase && name != "postgres")
+        result["databases"].push_back({{"name", name}, {"oid", base.oid}, {"allowConnections", base.open}});
     for (const auto& [code, message] : blockers) result["blockers"].push_back({{"code", code}, {"message", message}});
     if (document.contains("repository")) {
       const bool same = liveSchema == "1.0.0";
