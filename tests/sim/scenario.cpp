@@ -334,8 +334,9 @@ void Stage::setTheScene() {
     };
   }
   if (is("aborted-stuck")) world_.hanging.insert("stage");
-  if (is("aborted") || is("aborted-stuck"))
-    atStep("Stage", Millis(200), "aborts", [this] { patchSpec("abort", true); });
+  if (is("aborted")) atStep("Stage", Millis(200), "aborts", [this] { patchSpec("abort", true); });
+  // Late enough for the mover to run: there must be a writer to end too early.
+  if (is("aborted-stuck")) atStep("Stage", Millis(5000), "aborts", [this] { patchSpec("abort", true); });
   if (is("aborted-late")) atStep("Switch", Millis(30), "aborts", [this] { patchSpec("abort", true); });
   if (is("deleted")) atStep("Quiesce", Millis(100), "deletes the rollback", [this] { remove(); });
   if (is("suspended"))

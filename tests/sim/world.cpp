@@ -415,15 +415,6 @@ void World::startPod(const std::string& key, const std::string& uid) {
         if (there == processes.end()) return;
         trace("node lost: pod " + key + " deleted by force, its process works on");
         there->second.orphan = true;
-        // The node stands still for a while; then the process goes on as if nothing were.
-        const std::string verb = there->second.verb;
-        there->second.verb = "frozen:" + verb;
-        timeline.after(Millis(dice.below(60000)), [this, uid, verb] {
-          const auto thawed = processes.find(uid);
-          if (thawed == processes.end()) return;
-          thawed->second.verb = verb;
-          runMover(uid);
-        });
         server.purge("somebody", "pods", key);
       });
     if (dice.chance(weather.evict))
@@ -524,7 +515,6 @@ void World::runMover(const std::string& uid) {
   const auto found = processes.find(uid);
   if (found == processes.end()) return;
   Process& process = found->second;
-  if (process.verb.rfind("frozen:", 0) == 0) return;
   if (process.verb == "noop") {
     endMover(uid, 0, "", "Completed");
     return;
