@@ -29,7 +29,6 @@ enum class Mutant {
   BackupUnverified,   // the verification of the backup is taken for done
   FinalizerFirst,     // a deleted rollback lets go at once
   ActAsOperator,      // writes in the user's namespace are sent as the operator itself
-  ContestForever,     // attempts are not counted
   EndBeforeJobs,      // ends without looking at pods that still run
   SaysUntouched,      // a revert that is said to have touched nothing
   CleanUpEarly,       // kept copies are dropped before their time
