@@ -206,6 +206,7 @@ class Poller:
     """Customers who ask all the time, a request every `every` seconds whether or not earlier ones were answered, each on a connection of
     its own and patient enough that a slow answer is not a lost one. gaps() are the times when nobody got a 200."""
     CUSTOMERS = 4
+    FLAP = 0.25
 
     def __init__(self, url, every=0.05, patience=15.0):
         self.url, self.every, self.patience = url, every, patience
@@ -233,13 +234,14 @@ class Poller:
 
     def gaps(self):
         """[Gap]: from the asking of the first that failed to the answer of the first good one asked
-        after it. A request asked earlier and answered late does not end a gap."""
+        after it. A request asked earlier and answered late does not end a gap, and good answers for less than FLAP seconds do not: of two
+        requests in a server that is ended, the later may be answered and the earlier cut off."""
         out, down = [], False
         for asked, answered, how in sorted(self.answers):
             if how == 200:
                 if down:
                     out[-1].until, down = answered, False
-            elif down or (out and asked < out[-1].until):
+            elif down or (out and asked < out[-1].until + self.FLAP):
                 out[-1].until, down = answered, True
                 out[-1].why.append(how)
             else:
