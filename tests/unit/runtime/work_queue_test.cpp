@@ -171,8 +171,9 @@ TEST_CASE("work queue: given work that does not end, when drained, then the dead
   q.queue.add("stuck");
   REQUIRE(q.queue.tryGet());
   q.queue.shutDown();
+  const Deadline until = Deadline::after(q.clock, Millis(20000));
   std::thread time([&] { q.clock.advance(Millis(20000)); });
-  CHECK_FALSE(q.queue.drain(Deadline::after(q.clock, Millis(20000))));
+  CHECK_FALSE(q.queue.drain(until));
   time.join();
 }
 
