@@ -1,6 +1,7 @@
 #include "rollback/messages.h"
 
 #include "api/resources.h"
+#include "rollback/steps.h"
 #include "rollback/undo.h"
 
 namespace rollback::reconcilers {
@@ -18,6 +19,7 @@ std::string successMessage(const StepContext& context) {
   const auto& status = context.draft.status;
   std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
   if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
+  if (const auto wrong = unhealthyAsItWas(context); !wrong.empty()) text += " · as before, it is not healthy: " + wrong;
   for (const auto& previous : status.previous)
     text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
   for (const auto& store : status.plan->stores)

@@ -7,6 +7,8 @@
 namespace rollback::reconcilers {
 namespace {
 
+const std::string kAsItWas = "as it was before: ";
+
 std::string keptUntil(const StepContext& context) {
   const auto keep = api::parseDuration(context.draft.spec.keepPreviousFor);
   return formatTime(context.now() + (keep ? *keep : std::chrono::hours(24)));
@@ -52,7 +54,6 @@ StepResult judge(StepContext& context, const api::PlannedStore& planned, const C
     return StepResult::fail("SchemaChanged", "the schema of store " + planned.name + " is not the target's any more: " +
                                                  std::to_string(result.schema.count) + " entries, expected " +
                                                  std::to_string(wanted.count));
-  context.status().applicationHealthy = true;
   return StepResult::done();
 }
 
@@ -87,16 +88,28 @@ StepResult verifyStep(StepContext& context) {
           const auto result = decodeCheckResult(outcome.result);
           if (!result) return StepResult::fail("JobFailed", result.error().message);
           auto verdict = judge(context, copy, *result);
-          if (verdict.kind != StepResult::Kind::Done) return verdict;
+          const bool good = verdict.kind == StepResult::Kind::Done;
+          // An undo brings back what was, and that may be why somebody rolled back: it is told, not taken back.
+          if (!good && context.draft.spec.to.undo.empty()) return verdict;
           auto& done = context.record("Verify", store);
           done.state = "Succeeded";
+          if (!good) done.message = kAsItWas + verdict.message;
           done.completedAt = context.nowText();
           return StepResult::record();
         }));
     break;  // the vector of planned stores may have moved; the next pass takes the next store
   }
-  if (context.status().plan->stores.empty()) context.status().applicationHealthy = true;
-  return together(std::move(parts));
+  auto result = together(std::move(parts));
+  if (result.kind == StepResult::Kind::Done) context.status().applicationHealthy = unhealthyAsItWas(context).empty();
+  return result;
+}
+
+std::string unhealthyAsItWas(const StepContext& context) {
+  std::string out;
+  for (const auto& record : context.draft.status.steps)
+    if (record.name == "Verify" && record.message.rfind(kAsItWas, 0) == 0)
+      out += (out.empty() ? "" : "; ") + record.message.substr(kAsItWas.size());
+  return out;
 }
 
 StepResult closeStep(StepContext& context) {

@@ -17,6 +17,8 @@ StepResult switchStep(StepContext& context);
 StepResult resumeStep(StepContext& context);
 StepResult verifyStep(StepContext& context);
 StepResult closeStep(StepContext& context);
+// What the checks after an undo found wrong with what it brought back; empty: nothing.
+std::string unhealthyAsItWas(const StepContext& context);
 
 // Backward. Abandon: StopJobs, Discard, Unlock. Revert: StopJobs, RevertQuiesce, SwitchBack, RevertResume, Discard,
 // RevertClose.

@@ -143,6 +143,19 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("Given an undo to what was unhealthy, when it starts, then it stays and its message says what is wrong") {
+  World world = undoing();
+  world.checkHealthy = false;
+  REQUIRE(world.run());
+  INFO(world.story());
+  requireTidy(world);
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE_FALSE(world.rollback->status.applicationHealthy);
+  REQUIRE(world.rollback->status.message.find("as before, it is not healthy: health check main/ready failed") !=
+          std::string::npos);
+  requireRuns(world, kNew, "written by 2.0.0");
+}
+
 TEST_CASE(
     "Given an undo that fails after its switch, then it is taken back, and can be tried again under another name") {
   World world = undoing();
