@@ -12,7 +12,8 @@ namespace rollback::reconcilers {
 Decision BackupPass::decide() {
   const auto& phase = draft_.status.phase;
   if (draft_.meta.deleting()) return leave();
-  if (phase == "Completed" || phase == "Failed") return tidy();
+  if (isMereListing(draft_)) return {};
+  if (phase == "Completed" || phase == "Failed" || phase == "Missing") return tidy();
   if (failure()) return giveUp();
   return draft_.spec.path.empty() ? take() : import();
 }

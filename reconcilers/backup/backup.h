@@ -3,6 +3,8 @@
 //
 //   take    Lock (Framework.status.activeBackup, by compare-and-swap) → Backup → Verify → Unlock → Completed
 //   import  Verify → Completed
+//   listed  found by a scan (label origin=scan): the repository's reconciler writes its status until somebody asks for
+//           its full read by annotation; then it is an import
 //   failed  running Jobs deleted, lock given back, then Failed: the application was never touched
 //
 // While anything stands in the way the phase is Pending and the reason for the wait is in message and conditions.
@@ -16,6 +18,9 @@
 namespace rollback::reconcilers {
 
 Decision reconcileBackup(const BackupSnapshot& snapshot, const Settings& settings);
+
+// Whether the repository's reconciler is the one to write this entry: a scan listed it and nobody asked for more.
+bool isMereListing(const api::FrameworkBackup& backup);
 
 // "<framework>/<framework>-backup-YYYYMMDD-HHMMSS", UTC: where a backup that begins now is written, below the
 // repository's path.

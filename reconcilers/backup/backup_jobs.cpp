@@ -1,4 +1,6 @@
 // The two Jobs of a backup and what becomes of their results.
+#include <algorithm>
+
 #include "api/resources.h"
 #include "backup/backup.h"
 #include "backup/pass.h"
@@ -91,7 +93,7 @@ Decision BackupPass::runBackup() {
 
 Decision BackupPass::runVerify(bool imported) {
   const api::PlannedBackup backup{draft_.meta.name, imported ? draft_.spec.path : draft_.status.path,
-                                  imported ? "" : draft_.status.digest, draft_.status.version, draft_.status.createdAt};
+                                  draft_.status.digest, draft_.status.version, draft_.status.createdAt};
   return runJobOf(
       "verify", "Verify", imported ? "reading " + backup.path : "reading the backup back",
       [&](const api::StepRecord& record) { return driver().verify(record, backup, kJobSeconds); },
@@ -120,7 +122,11 @@ Decision BackupPass::listed(const VerifyResult& result, bool imported) {
     status.verifiedAt = nowText();
     status.verifiedLevel = kFullRead;
   }
-  if (!imported) return working("Verifying", "Unlock", "");
+  if (!imported) {
+    status.manifestVersion = result.manifestVersion;
+    status.restores = result.restores;
+    return working("Verifying", "Unlock", "");
+  }
   status.path = draft_.spec.path;
   status.digest = result.digest;
   status.version = result.version;
@@ -129,12 +135,17 @@ Decision BackupPass::listed(const VerifyResult& result, bool imported) {
   status.images = result.images;
   status.schemas = result.schemas;
   status.unsettled = result.unsettled;
+  status.manifestVersion = std::max(result.manifestVersion, 1);
+  status.restores = result.restores;
+  status.missing = result.missing;
   const std::string what = "folder " + status.path + " holds a backup of " +
                            (status.version.empty() ? "an unknown version" : "version " + status.version);
   if (!judged)
     return ended(
         "Completed", "Unverified",
-        what + "; its manifest has no digests, schema or images to prove it by, so it is never chosen by itself");
+        what +
+            "; a script made it and nothing proves it, so it is never chosen by itself and no data is restored from "
+            "it (status.missing says what it lacks)");
   if (status.unsettled)
     return ended("Completed", "Unsettled",
                  what + ", taken while version or schema changed: it is listed, but never a target");

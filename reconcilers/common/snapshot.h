@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,10 @@ struct FrameworkSnapshot {
 struct RepositorySnapshot {
   NamespaceSnapshot ns;
   api::BackupRepository object;
+  // While a scan's result is waited for or applied; else empty.
+  std::vector<api::FrameworkBackup> backups;               // of the namespace
+  std::map<std::string, std::string> frameworkRepository;  // framework of the namespace → the repository it names
+  std::set<std::string> neededBackups;                     // named by a FrameworkRollback or its plan
 };
 
 }  // namespace rollback::reconcilers

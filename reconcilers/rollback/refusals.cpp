@@ -39,6 +39,7 @@ const std::vector<Refusal>& refusals() {
       {"BackupTooOld", kBackups},
       {"BackupUnsettled", kBackups},
       {"BackupUnverified", kBackups},
+      {"BackupHoldsNoData", kBackups},
       {"BackupIncomplete", kBackups},
       {"BackupDamaged", kBackups},
       {"BackupChanged", kBackups},

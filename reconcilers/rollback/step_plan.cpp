@@ -217,6 +217,11 @@ std::optional<StepResult> decideStore(const StepContext& context, const Target& 
                      target.version + " was healthy on (" + std::to_string(recorded->count) + ")";
     return std::nullopt;
   }
+  if (!target.withoutData.empty())
+    return refuse("SchemaUnknown", "FrameworkBackup " + target.withoutData +
+                                       " was made by a script and records no schema, so nothing tells what version " +
+                                       target.version +
+                                       " needs; if the data can stay as it is, say so with spec.scope: [Version]");
   return refuse("SchemaUnknown", "nothing tells what schema version " + context.draft.status.toVersion +
                                      " needs: it was never seen healthy and there is no verified backup of it; take "
                                      "one, or name one in spec.to.backupRef");
@@ -226,6 +231,12 @@ std::optional<StepResult> decideStore(const StepContext& context, const Target& 
 std::optional<StepResult> refuseRestore(const StepContext& context, const Target& target, const Inspection& seen,
                                         api::PlannedStore& planned) {
   const auto& spec = context.draft.spec;
+  if (!target.backup && !target.withoutData.empty())
+    return refuse("BackupHoldsNoData", "store " + planned.name + " must be restored (" + planned.reason +
+                                           "), but FrameworkBackup " + target.withoutData +
+                                           " was made by a script: it is listed, and no data is restored from it. "
+                                           "Name another; " +
+                                           kubectlGet(context, "frameworkbackups"));
   if (!target.backup)
     return refuse("BackupNotFound", "store " + planned.name + " must be restored (" + planned.reason +
                                         "), but there is no verified backup of version " +

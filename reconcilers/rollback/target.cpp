@@ -27,6 +27,13 @@ bool usable(const api::FrameworkBackup& backup) {
          !backup.meta.deleting();
 }
 
+// Found by a scan and not read yet: good enough for who names it, because VerifyBackup reads it before anything stops.
+bool looksWhole(const api::FrameworkBackup& backup) {
+  const auto* ready = kube::findCondition(backup.status.conditions, "Ready");
+  return backup.status.phase == "Listed" && ready && ready->status == "True" && !backup.status.digest.empty() &&
+         !backup.meta.deleting();
+}
+
 api::PlannedBackup planned(const api::FrameworkBackup& backup) {
   return {backup.meta.name,      backup.status.path,      backup.status.digest,
           backup.status.version, backup.status.createdAt, backup.status.sizeBytes};
@@ -86,7 +93,15 @@ Result<Target> resolveTarget(const StepContext& context) {
       return refuse("BackupUnsettled",
                     "FrameworkBackup " + spec.to.backupName +
                         " was taken while version or schema changed; it is never a target. Choose another");
-    if (!usable(*chosen))
+    const bool unproven = chosen->status.manifestVersion == 1 && !chosen->status.version.empty() &&
+                          (chosen->status.phase == "Listed" || chosen->status.phase == "Completed");
+    if (unproven && !spec.acceptUnverifiedBackup)
+      return refuse("BackupUnverified",
+                    "FrameworkBackup " + spec.to.backupName + " was made by a script: nothing proves its version " +
+                        chosen->status.version +
+                        ", and no data is restored from it. To take the version from it all the same, add to spec: "
+                        "accept: {unverifiedBackup: true}");
+    if (!usable(*chosen) && !looksWhole(*chosen) && !unproven)
       return refuse("BackupNotUsable", "FrameworkBackup " + spec.to.backupName +
                                            " is not a completed, verified backup (phase " +
                                            (chosen->status.phase.empty() ? "unknown" : chosen->status.phase) + ")");
@@ -96,6 +111,10 @@ Result<Target> resolveTarget(const StepContext& context) {
                                                   target.version);
     target.version = chosen->status.version;
     target.backupNamed = true;
+    if (unproven) {
+      target.withoutData = chosen->meta.name;
+      chosen = nullptr;
+    }
   } else if (!spec.to.backupPath.empty()) {
     target.backup = api::PlannedBackup{"", spec.to.backupPath, "", "", "", 0};
     target.backupNamed = true;

@@ -18,7 +18,8 @@ struct Target {
   std::vector<std::pair<std::string, std::string>> images;  // component → image
   std::optional<api::PlannedBackup> backup;                 // the candidate, if any
   bool backupNamed = false;                                 // by the user: never judged too old
-  const api::RunningVersion* history = nullptr;             // what the framework recorded of that version
+  std::string withoutData;  // the FrameworkBackup named is a script's folder: it gives a version, never data
+  const api::RunningVersion* history = nullptr;  // what the framework recorded of that version
 };
 
 // Errors are sentences for status.message; `reason` is the CamelCase code.

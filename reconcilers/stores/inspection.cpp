@@ -60,6 +60,13 @@ std::vector<std::pair<std::string, std::string>> images(const json& at) {
   return out;
 }
 
+std::vector<std::string> texts(const json& at) {
+  std::vector<std::string> out;
+  for (const auto& item : at)
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  return out;
+}
+
 json parse(const std::string& document) { return json::parse(document, nullptr, false); }
 
 }  // namespace
@@ -176,7 +183,40 @@ Result<VerifyResult> decodeVerifyResult(const std::string& document) {
   out.images = images(child(manifest, "images"));
   for (const auto& store : child(manifest, "stores"))
     if (store.is_object()) out.schemas.push_back({text(store, "name"), schemaLevel(child(store, "schema"))});
-  if (out.digest.empty()) return malformed("verify");
+  out.restores = texts(child(doc, "restores"));
+  out.missing = texts(child(doc, "missing"));
+  // Only a folder of a script has no checksums to make a digest of.
+  if (out.digest.empty() && out.manifestVersion != 1) return malformed("verify");
+  return out;
+}
+
+Result<ScanResult> decodeScanResult(const std::string& document) {
+  const json doc = parse(document);
+  if (!doc.is_object() || !child(doc, "folders").is_array()) return malformed("scan");
+  ScanResult out;
+  out.found = integer(doc, "found");
+  out.complete = flag(doc, "complete");
+  out.unreadable = texts(child(doc, "unreadable"));
+  for (const auto& folder : doc["folders"]) {
+    FoundBackup found;
+    found.path = text(folder, "path");
+    if (found.path.empty()) return malformed("scan");
+    found.framework = text(folder, "framework");
+    found.version = text(folder, "version");
+    found.createdAt = text(folder, "createdAt");
+    found.digest = text(folder, "digest");
+    found.code = text(folder, "code");
+    found.message = text(folder, "message");
+    found.bytes = integer(folder, "sizeBytes");
+    found.manifestVersion = static_cast<int>(integer(folder, "manifestVersion"));
+    found.unsettled = flag(folder, "unsettled");
+    found.restores = texts(child(folder, "restores"));
+    found.missing = texts(child(folder, "missing"));
+    for (const auto& level : child(folder, "schemas"))
+      found.schemas.push_back({text(level, "store"), schemaLevel(level)});
+    found.images = images(child(folder, "images"));
+    out.folders.push_back(std::move(found));
+  }
   return out;
 }
 

@@ -94,10 +94,31 @@ struct VerifyResult {
   std::int64_t bytes = 0;
   int manifestVersion = 0;  // 0: the manifest does not say, as in folders that older scripts wrote
   bool unsettled = false;
+  std::vector<std::string> restores, missing;
   std::vector<std::pair<std::string, std::string>> images;
   std::vector<api::StoreSchema> schemas;
 };
 
+// What `scan` saw of one folder (docs/mover.md, Verbs).
+struct FoundBackup {
+  std::string path, framework, version, createdAt, digest;
+  std::string code, message;  // what is wrong with it; empty: whole, as far as can be told without reading its data
+  std::int64_t bytes = 0;
+  int manifestVersion = 0;
+  bool unsettled = false;
+  std::vector<std::string> restores, missing;
+  std::vector<api::StoreSchema> schemas;
+  std::vector<std::pair<std::string, std::string>> images;
+};
+
+struct ScanResult {
+  std::int64_t found = 0;
+  bool complete = false;
+  std::vector<std::string> unreadable;  // frameworks' folders
+  std::vector<FoundBackup> folders;     // the newest first
+};
+
+Result<ScanResult> decodeScanResult(const std::string& json);
 // `store`: whose part of the backup's manifest counts; empty: the first.
 Result<Inspection> decodeInspection(const std::string& json, const std::string& store = "");
 Result<StageResult> decodeStageResult(const std::string& json);

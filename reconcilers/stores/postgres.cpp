@@ -167,7 +167,7 @@ JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string
   task["postgres"]["capacityBytes"] = capacity().bytes;
   if (!backupPath.empty() && ns.repository) {
     task["repository"] = {{"path", backupPath}};
-    task["backup"] = {{"store", store.name}};
+    task["backup"] = {{"store", store.name}, {"framework", owner.framework}};
     spec.repository = &*ns.repository;
   }
   spec.keys = keySources();
@@ -182,7 +182,12 @@ JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::Planned
   JobSpec spec = base(record, "verify", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   task["repository"] = {{"path", backup.path}, {"digest", backup.digest}};
-  task["backup"] = {{"store", store.name}};
+  // Without a digest nobody chose it yet: it is read to be listed, whatever it is.
+  task["backup"] = {{"framework", owner.framework}, {"version", backup.version}};
+  if (backup.digest.empty())
+    task["repository"]["unverified"] = true;
+  else
+    task["backup"]["store"] = store.name;
   spec.repository = ns.repository ? &*ns.repository : nullptr;
   spec.postgres = nullptr;  // it reads files; no credential is needed
   spec.task = dumped(task);
@@ -196,7 +201,7 @@ JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::Rollback
   task["postgres"]["spaceCheck"] = requireSpace ? "Require" : "Skip";
   task["postgres"]["capacityBytes"] = planned.capacityBytes;  // the plan's, which was judged
   task["repository"] = {{"path", plan.backup->path}, {"digest", plan.backup->digest}};
-  task["backup"] = {{"store", store.name}};
+  task["backup"] = {{"store", store.name}, {"framework", owner.framework}, {"version", plan.backup->version}};
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
   task["names"] = {{"stage", names(owner.uid).stage(record.attempt)},
                    {"prev", planned.prevName},

@@ -83,6 +83,31 @@ BAD_JOBS = [
 ]
 
 
+class Catalogue(unittest.TestCase):
+    """The operator lists folders that a scan found, and takes those entries away; it makes and deletes nobody's wish."""
+    path = f"/apis/{GROUP}/v1alpha1/namespaces/{SPACE}/frameworkbackups"
+    operator = "system:serviceaccount:rollback-system:rollback-operator"
+
+    def entry(self, name, origin="scan", **spec):
+        labels = {f"{GROUP}/origin": origin} if origin else {}
+        return {"apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkBackup", "metadata": {"name": name, "labels": labels},
+                "spec": {"frameworkRef": {"name": "shop"}, **spec}}
+
+    def test_it_creates_entries_of_scans_only(self):
+        folder = "shop/shop-backup-20261124-030000"
+        for what, body, expected in (("a folder", self.entry("e", path=folder), 201), ("without the label", self.entry("e", None, path=folder), 403),
+                                     ("of another origin", self.entry("e", "me", path=folder), 403), ("one that would take a backup", self.entry("e"), 403)):
+            with self.subTest(what):
+                eventually(lambda: admin().post(self.path + "?dryRun=All", body, user=self.operator)[0] == expected, what)
+
+    def test_it_deletes_entries_of_scans_only(self):
+        for name, origin, expected in (("listed", "scan", 200), ("wished-for", None, 403)):
+            status, answer = admin().post(self.path, self.entry(name, origin, path="shop/shop-backup-20261124-030000"))
+            self.assertEqual(status, 201, answer.get("message"))
+            eventually(lambda: admin().send("DELETE", f"{self.path}/{name}?dryRun=All", user=self.operator)[0] == expected, name)
+            admin().send("DELETE", f"{self.path}/{name}")
+
+
 class Jobs(unittest.TestCase):
     path = f"/apis/batch/v1/namespaces/{SPACE}/jobs"
 

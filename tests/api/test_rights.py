@@ -14,7 +14,7 @@ OPERATOR_MAY = [
     ("get list watch", [f"{k}.{GROUP}" for k in [*KINDS, "frameworkclasses"]]),
     ("update patch", [f"{k}.{GROUP}/status" for k in KINDS]),
     ("patch", [f"{k}.{GROUP}" for k in ("frameworks", "frameworkbackups", "frameworkrollbacks")]),
-    ("create", [f"frameworkbackups.{GROUP}"]),
+    ("create delete", [f"frameworkbackups.{GROUP}"]),
     ("get list watch", ["pods", "namespaces", "deployments.apps", "statefulsets.apps", "jobs.batch"]),
     ("create patch", ["events", "events.events.k8s.io"]),
 ]

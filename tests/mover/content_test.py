@@ -36,6 +36,13 @@ class Content(harness.Case):
             if cls.switched.ok:
                 cls.world.server.sql(f'alter database "{cls.prev}" with allow_connections true')
 
+    def test_full_read_counts_every_kind_of_table(self):
+        result = self.succeeded(self.world.mover.run("verify", repository={"path": self.backup.result["path"], "digest": self.backup.result["digest"]},
+                                                     backup={"store": "database", "framework": "shop", "version": "1.0.0"}))
+        self.assertEqual(result["restores"], ["database"])
+        folders = self.succeeded(self.world.mover.run("scan"))["folders"]
+        self.assertEqual([(f["path"], f["digest"], f.get("code")) for f in folders], [(self.backup.result["path"], self.backup.result["digest"], None)])
+
     def test_backup_while_written_is_settled(self):
         self.assertFalse(self.succeeded(self.backup)["unsettled"])
         self.assertGreater(self.written_before, 0, "the writer wrote nothing while the dump ran; the test shows nothing")

@@ -62,9 +62,13 @@ void furnish(World& world) {
                     {{"metadata", {{"labels", {{"app", "shop"}}}}},
                      {"spec", {{"containers", json::array({{{"name", "app"}, {"image", kFrom}}})}}}}}}}});
   server.create("admin", "persistentvolumeclaims", {{"metadata", meta("backups")}, {"status", {{"phase", "Bound"}}}});
-  server.create("admin", "backuprepositories",
-                {{"metadata", meta("backups")},
-                 {"spec", {{"volume", {{"persistentVolumeClaim", {{"claimName", "backups"}}}}}, {"path", "/"}}}});
+  server.create(
+      "admin", "backuprepositories",
+      {{"metadata", meta("backups")},
+       {"spec",
+        {{"volume", {{"persistentVolumeClaim", {{"claimName", "backups"}}}}}, {"path", "/"}, {"scanInterval", "0s"}}},
+       // Looked through already: what a scan does is told by its own tests.
+       {"status", {{"scan", {{"startedAt", formatTime(world.clock.wall())}, {"generation", 1}}}}}});
   server.create(
       "admin", "frameworkbackups",
       {{"metadata", meta("shop-1")},

@@ -27,7 +27,7 @@ std::string digestOf(json spec) {
   if (spec.contains("verification") && child(spec["verification"], "soakSeconds") == json(0))
     spec["verification"].erase("soakSeconds");
   if (spec.contains("to") && child(spec["to"], "lastKnownGood") == json(false)) spec["to"].erase("lastKnownGood");
-  for (const char* name : {"unknownSpace", "unknownKeys", "otherWriters", "dataLoss"})
+  for (const char* name : {"unknownSpace", "unknownKeys", "otherWriters", "dataLoss", "unverifiedBackup"})
     if (spec.contains("accept") && child(spec["accept"], name) == json(false)) spec["accept"].erase(name);
   if (spec.contains("scope") && spec["scope"].is_array())
     std::sort(spec["scope"].begin(), spec["scope"].end());  // a set
@@ -248,6 +248,7 @@ Result<FrameworkRollback> decodeFrameworkRollback(std::string_view document) {
   out.spec.acceptDataLoss = flag(child(spec, "accept"), "dataLoss");
   out.spec.onFailure = text(spec, "onFailure", "Revert");
   out.spec.acceptOtherWriters = flag(child(spec, "accept"), "otherWriters");
+  out.spec.acceptUnverifiedBackup = flag(child(spec, "accept"), "unverifiedBackup");
   out.spec.suspend = flag(spec, "suspend");
   out.spec.abort = flag(spec, "abort");
   out.specDigest = digestOf(spec.is_object() ? spec : json::object());

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/resources.h"
+#include "backup/backup.h"
 #include "common/opt_in.h"
 #include "rollback/ledger.h"
 
@@ -327,6 +328,8 @@ Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::s
   if (!decoded) return decoded.error();
   reconcilers::BackupSnapshot out;
   out.backup = std::move(*decoded);
+  // A thousand entries of a scan cost one read each.
+  if (reconcilers::isMereListing(out.backup)) return std::optional<reconcilers::BackupSnapshot>();
   if (auto done = common(out.ns, namespace_, out.backup.spec.frameworkName, out.backup.spec.repositoryName,
                          out.backup.meta.uid, call);
       !done)
@@ -390,6 +393,7 @@ Result<std::optional<reconcilers::RepositorySnapshot>> Gatherer::repository(cons
   reconcilers::RepositorySnapshot out;
   out.object = std::move(*decoded);
   if (auto done = common(out.ns, namespace_, "", name, out.object.meta.uid, call); !done) return done.error();
+  if (auto done = catalogue(out, namespace_, call); !done) return done.error();
   return std::optional(std::move(out));
 }
 

@@ -87,6 +87,8 @@ void Triggers::ownedChanged(const kube::ObjectMeta& meta) {
     controllers_.rollbacks->enqueue(key);
   else if (kind == "FrameworkBackup")
     controllers_.backups->enqueue(key);
+  else if (kind == "BackupRepository")
+    controllers_.repositories->enqueue(key);
   else if (kind == "Framework")
     controllers_.frameworks->enqueue(key);
 }

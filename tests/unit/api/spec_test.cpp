@@ -119,6 +119,7 @@ TEST_CASE("given a FrameworkRollback with every field, when it is read, then eve
                                       {"accept.dataLoss", [](R r) { return r.spec.acceptDataLoss; }},
                                       {"onFailure", [](R r) { return r.spec.onFailure; }},
                                       {"accept.otherWriters", [](R r) { return r.spec.acceptOtherWriters; }},
+                                      {"accept.unverifiedBackup", [](R r) { return r.spec.acceptUnverifiedBackup; }},
                                       {"suspend", [](R r) { return r.spec.suspend; }},
                                       {"abort", [](R r) { return r.spec.abort; }}});
 }
@@ -137,6 +138,7 @@ TEST_CASE(
   checkEveryField<BackupRepository>("backuprepositories", "BackupRepository", decodeBackupRepository,
                                     {{"volume.persistentVolumeClaim.claimName", [](P p) { return p.spec.claimName; }},
                                      {"path", [](P p) { return p.spec.path; }},
+                                     {"scanInterval", [](P p) { return p.spec.scanInterval; }},
                                      {"podSecurity.runAsUser", [](P p) { return *p.spec.podSecurity.runAsUser; }},
                                      {"podSecurity.runAsGroup", [](P p) { return *p.spec.podSecurity.runAsGroup; }},
                                      {"podSecurity.fsGroup", [](P p) { return *p.spec.podSecurity.fsGroup; }}});

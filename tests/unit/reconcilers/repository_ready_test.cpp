@@ -17,6 +17,9 @@ reconcilers::RepositorySnapshot snapshotOf(bool optedIn, bool claim) {
   in.object.meta.namespace_ = "demo";
   in.object.meta.generation = 3;
   in.object.spec.claimName = "backups-claim";
+  in.object.status.scan.emplace();  // a scan that has just been: nothing but readiness is decided
+  in.object.status.scan->startedAt = "2026-11-24T03:00:00Z";
+  in.object.status.scan->generation = 3;
   return in;
 }
 

@@ -173,6 +173,22 @@ const std::vector<Case>& cases() {
          w.rollback->spec.to.backupName = "shop-1";
          w.changeBackup = [](api::FrameworkBackup& b) { b.status.verifiedAt.clear(); };
        }},
+      {"BackupUnverified", "a script's folder",
+       [](World& w) {
+         w.rollback->spec.to = {};
+         w.rollback->spec.to.backupName = "shop-1";
+         w.changeBackup = [](api::FrameworkBackup& b) { b.status.manifestVersion = 1; };
+       },
+       "accept: {unverifiedBackup: true}"},
+      {"BackupHoldsNoData", "a script's folder, accepted, where the data must go back",
+       [](World& w) {
+         w.rollback->spec.to = {};
+         w.rollback->spec.to.backupName = "shop-1";
+         w.rollback->spec.acceptUnverifiedBackup = true;
+         w.rollback->spec.scope = {"Version", "Databases"};
+         w.changeBackup = [](api::FrameworkBackup& b) { b.status.manifestVersion = 1; };
+       },
+       "no data is restored from it"},
       {"BackupNotNamed", "corruption, and no backup named",
        [](World& w) { w.rollback->spec.reason = "DataCorruption"; }},
       {"BackupTooOld", "the newest is older than maxDataLoss", [](World& w) { w.now += std::chrono::hours(48); },

@@ -36,8 +36,9 @@ struct FrameworkRollbackSpec {
   bool acceptUnknownSpace = false;  // spec.accept.unknownSpace: stage although the server's free space is unknown
   bool acceptUnknownKeys = false;   // spec.accept.unknownKeys
   bool acceptDataLoss = false;  // spec.accept.dataLoss: undo a success, and lose from service what was written since
-  std::string onFailure = "Revert";  // Revert | Hold: what a failure after Quiesce leads to
-  bool acceptOtherWriters = false;   // spec.accept.otherWriters: who else keeps the workloads will not set them back
+  std::string onFailure = "Revert";     // Revert | Hold: what a failure after Quiesce leads to
+  bool acceptOtherWriters = false;      // spec.accept.otherWriters: who else keeps the workloads will not set them back
+  bool acceptUnverifiedBackup = false;  // spec.accept.unverifiedBackup: take the version from a script's folder
   bool suspend = false;
   bool abort = false;
 };

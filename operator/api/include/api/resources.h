@@ -26,10 +26,19 @@ inline constexpr const char* kLabelStore = "rollback.pa-ecosystem.io/store";
 inline constexpr const char* kLabelEffect = "rollback.pa-ecosystem.io/effect";  // read | write
 inline constexpr const char* kLabelManagedBy = "app.kubernetes.io/managed-by";
 
+inline constexpr const char* kLabelOrigin =
+    "rollback.pa-ecosystem.io/origin";  // on a FrameworkBackup: scan, if the operator listed a folder it found
+inline constexpr const char* kOriginScan = "scan";
+
 inline constexpr const char* kAnnotationTask = "rollback.pa-ecosystem.io/task";
 inline constexpr const char* kAnnotationGo = "rollback.pa-ecosystem.io/go";
 // On a Framework: an administrator gives up the lock of the rollback with that uid.
 inline constexpr const char* kAnnotationUnlock = "rollback.pa-ecosystem.io/unlock";
+
+// On a BackupRepository: another value than before asks for a scan now.
+inline constexpr const char* kAnnotationScan = "rollback.pa-ecosystem.io/scan";
+// On a FrameworkBackup that a scan listed: any value asks for its full read.
+inline constexpr const char* kAnnotationVerify = "rollback.pa-ecosystem.io/verify";
 
 inline constexpr const char* kRollbackFinalizer = "rollback.pa-ecosystem.io/rollback";
 inline constexpr const char* kBackupFinalizer =

@@ -46,6 +46,8 @@ class Gatherer {
 
  private:
   Result<std::optional<std::string>> read(const kube::Request& request, const Call& call);
+  // Entries, what rollbacks need of them, and which repository a framework names.
+  Result<void> catalogue(reconcilers::RepositorySnapshot& out, const std::string& namespace_, const Call& call);
   Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
                       const std::string& frameworkName, const std::string& repositoryName, const std::string& ownerUid,
                       const Call& call);

@@ -50,7 +50,7 @@ json described(const BackupSurvey& surveyed) {
   }
   for (const auto& store : manifest.stores) {
     if (!isRestorable(store) || out["restores"].size() >= kMostStores) continue;
-    if (!store.snapshotAt.empty()) put("createdAt", store.snapshotAt);
+    if (WallTime instant{}; parseTime(store.snapshotAt, instant)) put("createdAt", formatTime(instant));
     out["restores"].push_back(store.name);
     out["schemas"].push_back({{"store", store.name},
                               {"count", store.schema.names.size()},
