@@ -99,5 +99,5 @@ def n8n(stage):
     claim(f"the schema is the old version's, {now} migrations", now == old, f"{old} before the upgrade")
     gap = stage.one_gap(poller, status)
     stage.kept_closed(status)
-    stage.nothing_left("n8n")
+    stage.nothing_left("n8n", "n8n-back")
     return gap

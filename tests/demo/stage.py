@@ -80,10 +80,10 @@ class Stage:
                    agree(gaps[0], status["downtime"]))
         return gaps[0].seconds
 
-    def nothing_left(self, framework):
-        unfinished = [j["metadata"]["name"] for j in self.lab.items("jobs", "-n", NAMESPACE)
+    def nothing_left(self, framework, rollback):
+        unfinished = [j["metadata"]["name"] for j in self.lab.items("jobs", "-n", NAMESPACE, "-l", f"rollback.pa-ecosystem.io/owner-name={rollback}")
                       if not any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in j["status"].get("conditions", []))]
-        self.claim("no unfinished Job is left behind", not unfinished, " ".join(unfinished))
+        self.claim("no unfinished Job of the rollback is left behind", not unfinished, " ".join(unfinished))
         lock = self.lab.get("framework", framework, "-n", NAMESPACE)["status"].get("activeRollback")
         self.claim("the Framework is unlocked", not lock, json.dumps(lock))
 

@@ -268,8 +268,8 @@ class Gap:
 def agree(gap, downtime):
     """What is wrong between a Gap and status.downtime, "" if they agree. The status counts from before the write that stops the
     application to the operator's seeing it ready, so the gap lies within it, but for the time that a Service needs to lead to a pod
-    that has become ready (kube-proxy waits for up to a second before it writes iptables: --iptables-min-sync-period); and it is not much longer than the gap: the operator looks, writes and looks again, which takes a busy machine
-    longer."""
+    that has become ready, and customers to notice: TCP tries a connection that led nowhere again after a second. And it is not much longer
+    than the gap: the operator looks, writes and looks again, which takes a busy machine longer."""
     started, ended = seconds(downtime["startedAt"]), seconds(downtime["endedAt"])
     if gap.since < started:
         return f"service ended {started - gap.since:.2f} s before status.downtime begins"
