@@ -19,6 +19,7 @@ std::string describe(const World& world) {
 
 const std::string kOriginal = "shop=100 open, shop_stage_ab12cd34_1=200 closed, ";
 const std::string kSwitched = "shop=200 open, shop_prev_ab12cd34=100 closed, ";
+const std::string kVoid = "shop=100 open, shop_stage_ab12cd34_1_void=200 closed, ";
 const std::string kReverted = "shop=100 open, shop_reverted_ab12cd34=200 closed, ";
 
 // A run that may be killed; nullopt if it was.
@@ -145,12 +146,52 @@ TEST_CASE("every crash of switch can be taken back, and a replay of the switch c
       INFO("hit " << static_cast<int>(hit) << " at " << at << ": " << back.code << " " << back.message);
       REQUIRE(back.kind == Kind::Succeeded);
       const std::string end = describe(world);
-      REQUIRE((end == kReverted || end == kOriginal));
-      if (end == kReverted) {
-        REQUIRE(switchOver(world.task, world.env).code == "AlreadyReverted");
-        REQUIRE(describe(world) == end);
-      }
+      REQUIRE((end == kReverted || end == kVoid));
+      REQUIRE(switchOver(world.task, world.env).code == (end == kReverted ? "AlreadyReverted" : "StageMissing"));
+      REQUIRE(describe(world) == end);
     }
+}
+
+TEST_CASE("a switch that comes to the lock after everything was taken back finds nothing to switch") {
+  World world;
+  SECTION("a staged copy") {
+    const auto back = switchBack(world.task, world.env);
+    REQUIRE(back.result == "{\"liveOid\":100,\"revertedOid\":0}");
+    REQUIRE(describe(world) == kVoid);
+    REQUIRE(switchBack(world.task, world.env).kind == Kind::Succeeded);
+    REQUIRE(switchOver(world.task, world.env).code == "StageMissing");
+    REQUIRE(describe(world) == kVoid);
+    REQUIRE(discard(world.task, world.env).result == "{\"dropped\":[\"shop_stage_ab12cd34_1_void\"]}");
+    REQUIRE(switchOver(world.task, world.env).code == "StageMissing");
+    REQUIRE(describe(world) == "shop=100 open, ");
+  }
+  SECTION("a copy that an earlier rollback kept: it stays, under the name it has after a switch that was taken back") {
+    world.server.databases["shop_prev_99999999"] = world.server.databases.at("shop_stage_ab12cd34_1");
+    world.server.databases.erase("shop_stage_ab12cd34_1");
+    world.task.names = {"shop_prev_99999999", "shop_reverted_ab12cd34", "shop_prev_ab12cd34"};
+    REQUIRE(switchBack(world.task, world.env).result == "{\"liveOid\":100,\"revertedOid\":200}");
+    REQUIRE(describe(world) == "shop=100 open, shop_prev_ab12cd34=200 closed, ");
+    REQUIRE(switchOver(world.task, world.env).code == "AlreadyReverted");
+    REQUIRE(describe(world) == "shop=100 open, shop_prev_ab12cd34=200 closed, ");
+  }
+}
+
+TEST_CASE("every crash of switchback where nothing was switched, twice, ends out of a switch's reach") {
+  const int count = statementsOf(switchBack, false);
+  for (int first = 1; first <= count; ++first)
+    for (const Hit hit : kHits)
+      for (int second = 1; second <= count; ++second) {
+        World world;
+        world.server.hitAt(first, hit);
+        attempt(world, switchBack);
+        world.server.hitAt(second, Hit::KillBefore);
+        attempt(world, switchBack);
+        world.server.hitAt(0, Hit::None);
+        const auto last = attempt(world, switchBack);
+        INFO("hit " << static_cast<int>(hit) << " at " << first << ", then killed at " << second << ": " << last->code);
+        REQUIRE(last->kind == Kind::Succeeded);
+        REQUIRE(describe(world) == kVoid);
+      }
 }
 
 TEST_CASE("every crash of switchback, twice, ends reverted") {

@@ -27,9 +27,12 @@ TEST_CASE("names are cut in their base, never in what makes them ours") {
 
 TEST_CASE("a shadow is known by base, id and attempt") {
   REQUIRE(stageAttempt("shop_stage_ab12cd34_12", "shop", "ab12cd34") == 12);
+  REQUIRE(voidName("shop", "ab12cd34", 12) == "shop_stage_ab12cd34_12_void");
+  REQUIRE(stageAttempt("shop_stage_ab12cd34_12_void", "shop", "ab12cd34") == 12);
+  REQUIRE(stageAttempt(voidName(std::string(63, 'x'), "ab12cd34", 10), std::string(63, 'x'), "ab12cd34") == 10);
   for (const char* name :
-       {"shop", "shop_stage_ab12cd34_", "shop_stage_ab12cd34_x", "shop_stage_ab12cd34_01", "shop_stage_ab12cd35_1",
-        "shopp_stage_ab12cd34_1", "shop_prev_ab12cd34", "shop_stage_ab12cd34_9999999"})
+       {"shop", "shop_stage_ab12cd34_", "shop_stage_ab12cd34_x", "shop_stage_ab12cd34__void", "shop_stage_ab12cd34_01",
+        "shop_stage_ab12cd35_1", "shopp_stage_ab12cd34_1", "shop_prev_ab12cd34", "shop_stage_ab12cd34_9999999"})
     REQUIRE(stageAttempt(name, "shop", "ab12cd34") == 0);
   REQUIRE(stageAttempt(stageName(std::string(63, 'x'), "ab12cd34", 10), std::string(63, 'x'), "ab12cd34") == 10);
   REQUIRE(stageAttempt("shop_stage__1", "shop", "") == 0);

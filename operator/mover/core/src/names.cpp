@@ -7,6 +7,7 @@ namespace rollback::mover {
 namespace {
 
 constexpr std::size_t kLongest = 63;  // NAMEDATALEN - 1
+const std::string kVoid = "_void";
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
 
@@ -26,15 +27,22 @@ std::string revertedName(const std::string& base, const std::string& id) {
   return generatedName(base, "_reverted_" + id);
 }
 
+std::string voidName(const std::string& base, const std::string& id, int attempt) {
+  return generatedName(base, "_stage_" + id + "_" + std::to_string(attempt) + kVoid);
+}
+
 int stageAttempt(const std::string& name, const std::string& base, const std::string& id) {
   const std::size_t at = name.rfind("_stage_" + id + "_");
   if (id.empty() || at == std::string::npos) return 0;
-  const std::string digits = name.substr(at + 8 + id.size());
+  std::string digits = name.substr(at + 8 + id.size());
+  const std::size_t mark = digits.rfind(kVoid);
+  const bool isVoid = mark != std::string::npos && mark + kVoid.size() == digits.size();
+  if (isVoid) digits.resize(mark);
   if (digits.empty() || digits.size() > 6 ||
       !std::all_of(digits.begin(), digits.end(), [](unsigned char c) { return std::isdigit(c); }))
     return 0;
   const int attempt = std::stoi(digits);
-  return stageName(base, id, attempt) == name ? attempt : 0;
+  return (isVoid ? voidName(base, id, attempt) : stageName(base, id, attempt)) == name ? attempt : 0;
 }
 
 bool isKeptCopy(const std::string& name, const std::string& base) {

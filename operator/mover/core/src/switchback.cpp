@@ -1,6 +1,10 @@
 // switchback: the previous database is live and open again; the other is kept, closed, as `reverted`. Nothing to do is
 // success, and nothing is dropped. One transaction, opening included. Without expect.stageOid nothing can have been
 // switched: then it only looks, and says so if live is not the original.
+//
+// Where nothing was switched, nothing may be switched later either: the process of a switch whose pod was deleted by
+// force, or is on a node that nobody reaches, may still be on its way to the lock. So the staged copy gets a name no
+// switch looks for (a void one, which discard drops; a copy that was kept before gets `reverted`, as after a switch).
 #include <nlohmann/json.hpp>
 
 #include "mover/names.h"
@@ -59,6 +63,11 @@ class SwitchBack {
     if (seen->live == Situation::Live::Original) {
       if (!seen->stagedName.empty())
         if (auto ok = swap_.setOpen(seen->stagedName, stageOid, false); !ok) return ok.error();
+      if (const std::string aside = outOfReach(seen->stagedName); !aside.empty()) {
+        if (auto ok = swap_.endSessions(stageOid, seen->stagedName); !ok) return ok.error();
+        if (auto ok = swap_.renameAll({{seen->stagedName, aside, stageOid}}, ""); !ok) return ok.error();
+        return false;
+      }
       if (seen->liveOpen) return true;
       if (auto ok = swap_.setOpen(live, liveOid, true); !ok) return ok.error();
       return false;
@@ -87,6 +96,15 @@ class SwitchBack {
         !ok)
       return ok.error();
     return false;
+  }
+
+  // What a staged copy is to be called so that no switch finds it; empty: it is out of reach already, or not there.
+  std::string outOfReach(const std::string& stagedName) const {
+    const std::string& live = task_.postgres.database;
+    const int attempt = stageAttempt(stagedName, live, task_.id);
+    if (attempt == 0) return stagedName == task_.names.stage ? task_.names.reverted : std::string();
+    const std::string aside = voidName(live, task_.id, attempt);
+    return stagedName == aside ? std::string() : aside;
   }
 
   // Every ending leaves live open, whichever it is, even if an earlier run closed it.

@@ -13,8 +13,10 @@ std::string generatedName(const std::string& base, const std::string& suffix);
 std::string stageName(const std::string& base, const std::string& id, int attempt);
 std::string prevName(const std::string& base, const std::string& id);
 std::string revertedName(const std::string& base, const std::string& id);
+// A shadow that may not be switched in any more: no switch knows it by this name.
+std::string voidName(const std::string& base, const std::string& id, int attempt);
 
-// The attempt, if `name` is a shadow of `base` made for `id`; 0 if it is not.
+// The attempt, if `name` is a shadow of `base` made for `id`, void or not; 0 if it is not.
 int stageAttempt(const std::string& name, const std::string& base, const std::string& id);
 // A shadow, previous or reverted copy of `base`, whoever made it.
 bool isKeptCopy(const std::string& name, const std::string& base);
