@@ -71,10 +71,10 @@ FrameworkAnswer finish(FrameworkPass& pass, StepContext& context) {
     return answer;
   }
   const auto keep = keptAfterRevert(context);
-  const auto* resumed = context.findRecord("RevertResume");
+  const std::string notReady = notReadyAsBefore(context);
   std::string note = "rollback " + context.draft.meta.name +
                      ", which held the lock, is gone; the application is back as it was before it";
-  if (resumed && !resumed->message.empty()) note += ", but not ready: " + resumed->message;
+  if (!notReady.empty()) note += ", but not ready: " + notReady;
   for (const auto& copy : keep)
     note += "; what was written meanwhile is kept, closed, in database " + copy.name + " until " + copy.until;
   keepCopies(pass.draft.status, keep);

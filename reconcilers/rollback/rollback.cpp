@@ -159,10 +159,9 @@ Decision endOfAbandon(StepContext& context) {
 
 Decision endOfRevert(StepContext& context) {
   const auto* failed = failure(context);
-  const auto* resumed = context.findRecord("RevertResume");
-  const bool healthy = !resumed || resumed->message.empty() || resumed->message == "setting the image";
+  const std::string notReady = notReadyAsBefore(context);
   std::string message = failed->name + " failed: " + failed->message + " · the application is back as it was before" +
-                        (healthy ? "" : ", but not ready: " + resumed->message);
+                        (notReady.empty() ? "" : ", but not ready: " + notReady);
   for (const auto& previous : context.draft.status.previous)
     message +=
         " · what was written meanwhile is kept, closed, in database " + previous.name + " until " + previous.until;
@@ -339,8 +338,7 @@ Decision takeOver(StepContext& context) {
   if (auto decision = walk(context, kTakeOver, true)) return *decision;
   context.status().applicationVersion = context.status().toVersion;
   std::string message = "rollback " + context.draft.spec.to.undo + " is undone: " + successMessage(context);
-  const auto* resumed = context.findRecord("RevertResume");
-  if (resumed && !resumed->message.empty()) message += " · but it is not ready: " + resumed->message;
+  if (const auto why = notReadyAsBefore(context); !why.empty()) message += " · but it is not ready: " + why;
   return ended(context, Phase::Succeeded, "Succeeded", message);
 }
 

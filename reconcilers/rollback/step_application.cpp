@@ -12,6 +12,34 @@ namespace {
 // S15: after this many writes to one field that somebody else set back, we stop and say so.
 constexpr int kContested = 8;
 
+// Writes to fields that others may write too. Each is announced with the generation of the workload it changes: while
+// the workload is still at that one, it was not executed and is sent again; at a later one somebody has written since,
+// and it counts as another.
+struct Writes {
+  std::vector<kube::Request> requests;
+  std::string aim, last;
+
+  void add(const ComponentView& component, kube::Request request) {
+    requests.push_back(std::move(request));
+    last = component.key();
+    aim += " " + last + "@" + std::to_string(component.view->workload->meta.generation);
+  }
+
+  StepResult send(StepContext& context, const std::string& recordName, const std::string& what, const char* code,
+                  const std::string& contested) {
+    auto& line = context.record(recordName);
+    const std::string announced = what + aim;
+    if (line.message == announced) return StepResult::act(std::move(requests));
+    if (line.attempt >= kContested)
+      return StepResult::fail(code, contested + "; find who writes it with: kubectl get " + last + " -n " +
+                                        context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
+    if (line.state.empty()) line.state = "Running";
+    line.attempt += 1;
+    line.message = announced;
+    return StepResult::record();
+  }
+};
+
 const api::ResumeComponent* resumeRecord(const StepContext& context, const std::string& component) {
   const auto* lock = context.lock();
   if (!lock) return nullptr;
@@ -58,39 +86,18 @@ std::string hopeless(const ComponentView& component) {
 
 StepResult stopApplication(StepContext& context, const std::string& recordName) {
   const auto& components = context.components();
-  std::vector<kube::Request> requests;
-  std::string contested, waiting;
+  Writes writes;
+  std::string waiting;
   for (auto it = components.rbegin(); it != components.rend(); ++it) {
     if (!it->view->workload) continue;  // deleted meanwhile: nothing of it can run
-    if (it->view->workload->replicas != 0) {
-      requests.push_back(scaleTo(*it->view->workload, 0));
-      contested = it->key();
-    } else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0) {
+    if (it->view->workload->replicas != 0)
+      writes.add(*it, scaleTo(*it->view->workload, 0));
+    else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0)
       waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
-    }
   }
-  if (!requests.empty()) {
-    auto& line = context.record(recordName);
-    if (line.message == "scaling to 0") {
-      // Announced; count what we send, so that somebody who scales it up again is met a bounded number of times.
-      if (line.attempt >= kContested)
-        return StepResult::fail(
-            "ReplicasContested",
-            contested +
-                " is scaled up again each time it is scaled to 0; find who writes spec.replicas with: kubectl get " +
-                contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
-      line.attempt += 1;
-      line.message = "scaling to 0, write " + std::to_string(line.attempt);
-      return StepResult::record();
-    }
-    if (line.message.rfind("scaling to 0, write", 0) == 0) {
-      line.message = "scaling to 0";
-      StepResult result = StepResult::act(std::move(requests));
-      return result;
-    }
-    line.message = "scaling to 0";
-    return StepResult::record();
-  }
+  if (!writes.requests.empty())
+    return writes.send(context, recordName, "scaling to 0:", "ReplicasContested",
+                       writes.last + " is scaled up again each time it is scaled to 0");
   if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
   return StepResult::done();
 }
@@ -127,8 +134,7 @@ StepResult quiesceStep(StepContext& context) {
 
 StepResult setImages(StepContext& context, const std::string& recordName,
                      const std::vector<std::pair<std::string, std::string>>& images) {
-  std::vector<kube::Request> requests;
-  std::string contested;
+  Writes writes;
   for (const auto& component : context.components()) {
     const auto wanted = std::find_if(images.begin(), images.end(),
                                      [&](const auto& image) { return image.first == component.component->name; });
@@ -139,24 +145,11 @@ StepResult setImages(StepContext& context, const std::string& recordName,
     if (component.container()->image == wanted->second) continue;
     if (component.view->workload->replicas != 0)
       return StepResult::fail("NotQuiesced", component.key() + " was scaled up while it had to stay at 0");
-    requests.push_back(setImage(*component.view->workload, component.container()->name, wanted->second));
-    contested = component.key();
+    writes.add(component, setImage(*component.view->workload, component.container()->name, wanted->second));
   }
-  if (requests.empty()) return StepResult::done();
-  auto& line = context.record(recordName);
-  if (line.message == "setting the image") {
-    line.message.clear();
-    return StepResult::act(std::move(requests));
-  }
-  if (line.attempt >= kContested)
-    return StepResult::fail("ImageContested",
-                            "the image of " + contested +
-                                " is set back each time it is changed; find who writes it with: kubectl get " +
-                                contested + " -n " + context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
-  line.state = "Running";
-  line.attempt += 1;
-  line.message = "setting the image";
-  return StepResult::record();
+  if (writes.requests.empty()) return StepResult::done();
+  return writes.send(context, recordName, "setting the image:", "ImageContested",
+                     "the image of " + writes.last + " is set back each time it is changed");
 }
 
 StepResult startApplication(StepContext& context, const std::string& recordName) {
@@ -169,8 +162,12 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
       return StepResult::fail("WorkloadMissing",
                               component.key() + " is gone: re-create it with image " + resume->image);
     allowed += startTimeoutSeconds(component);
-    if (component.view->workload->replicas == 0)
-      return StepResult::act({scaleTo(*component.view->workload, resume->replicas)});
+    if (component.view->workload->replicas == 0) {
+      Writes writes;
+      writes.add(component, scaleTo(*component.view->workload, resume->replicas));
+      return writes.send(context, recordName, "scaling up:", "ReplicasContested",
+                         component.key() + " is scaled to 0 again each time it is started");
+    }
     if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
     if (const auto why = hopeless(component); !why.empty())
       return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
@@ -229,10 +226,16 @@ StepResult revertResumeStep(StepContext& context) {
   if (result.kind == StepResult::Kind::Fail && result.code == "NotReady") {
     // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.
     context.status().applicationHealthy = false;
+    context.record("RevertResume").token = result.code;
     context.record("RevertResume").message = result.message;
     return StepResult::done();
   }
   return result;
+}
+
+std::string notReadyAsBefore(const StepContext& context) {
+  const auto* resumed = context.findRecord("RevertResume");
+  return resumed && resumed->token == "NotReady" ? resumed->message : std::string();
 }
 
 }  // namespace rollback::reconcilers

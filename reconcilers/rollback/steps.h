@@ -26,6 +26,8 @@ StepResult stopJobsStep(StepContext& context);
 StepResult revertQuiesceStep(StepContext& context);
 StepResult switchBackStep(StepContext& context);
 StepResult revertResumeStep(StepContext& context);
+// Why the application, started as it was before, did not become ready; empty: it did.
+std::string notReadyAsBefore(const StepContext& context);
 StepResult discardStep(StepContext& context);
 StepResult unlockStep(StepContext& context);
 

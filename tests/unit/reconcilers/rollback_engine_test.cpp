@@ -122,6 +122,46 @@ TEST_CASE("Given a step that fails before Quiesce, when rolled back, then nothin
   REQUIRE_FALSE(world.rollback->status.downtime);
 }
 
+TEST_CASE(
+    "Given somebody who scales up again at once, when quiescing, then a few writes later it says so and reverts") {
+  World world;
+  for (int i = 0; i < 400 && !world.ended(); ++i) {
+    world.pass();
+    if (world.deployment.replicas != 0 || world.rollback->status.step != "Quiesce") continue;
+    world.deployment.replicas = 2;
+    ++world.deployment.meta.generation;
+    world.deployment.meta.resourceVersion += "0";
+  }
+  INFO(story(world));
+  REQUIRE(world.run());
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  const auto writes = std::count_if(world.log.begin(), world.log.end(), [](const std::string& line) {
+    return line.find("PATCH deployments/scale") != std::string::npos;
+  });
+  REQUIRE(writes > 2);
+  REQUIRE(writes <= 10);
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.reason == "ReplicasContested");
+  REQUIRE(world.rollback->status.message.find("--show-managed-fields") != std::string::npos);
+}
+
+TEST_CASE("Given somebody who sets the image back at once, when switching, then a few writes later it says so") {
+  World world;
+  for (int i = 0; i < 400 && !world.ended(); ++i) {
+    world.pass();
+    if (world.rollback->status.step != "Switch" || world.deployment.containers[0].image != "localhost/demo-app:1.0.0")
+      continue;
+    world.deployment.containers[0].image = "localhost/demo-app:2.0.0";
+    ++world.deployment.meta.generation;
+    world.deployment.meta.resourceVersion += "0";
+  }
+  INFO(story(world));
+  REQUIRE(world.run());
+  requireAsBefore(world);
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "ImageContested");
+}
+
 TEST_CASE("Given a target image that cannot be pulled, when staging, then nothing was touched") {
   World world;
   world.unpullableImages.insert("localhost/demo-app:1.0.0");
