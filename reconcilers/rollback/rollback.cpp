@@ -75,11 +75,6 @@ constexpr std::array kTakeOver{
 constexpr Millis kSlow{10000};
 constexpr Millis kRetry{15000};  // before a backward step that failed is tried again
 
-kube::Request writeStatus(StepContext& context) {
-  return kube::updateStatus(api::kFrameworkRollbacks, context.draft.meta.namespace_, context.draft.meta.name,
-                            api::encodeFrameworkRollbackStatus(context.draft));
-}
-
 bool holdsFinalizer(const api::FrameworkRollback& rollback) {
   return hasFinalizer(rollback.meta, api::kRollbackFinalizer);
 }
@@ -103,9 +98,10 @@ const api::StepRecord* failure(const StepContext& context) {
 // The status write, if the draft says anything new, with its Events.
 Decision written(StepContext& context) {
   Decision decision;
-  if (api::encodeFrameworkRollbackStatus(context.draft) == api::encodeFrameworkRollbackStatus(context.in.rollback))
-    return decision;
-  decision.requests.push_back(writeStatus(context));
+  std::string body = api::encodeFrameworkRollbackStatus(context.draft);
+  if (body == api::encodeFrameworkRollbackStatus(context.in.rollback)) return decision;
+  decision.requests.push_back(kube::updateStatus(api::kFrameworkRollbacks, context.draft.meta.namespace_,
+                                                 context.draft.meta.name, std::move(body)));
   decision.events = eventsOf(context.in.rollback, context.draft);
   decision.again = !api::isEnding(*context.draft.status.phase);
   return decision;

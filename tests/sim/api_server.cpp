@@ -333,7 +333,9 @@ http::Response ApiServer::store(const Call& call, Entry& entry, json next) {
     record(call, &entry.object);
     return answer(200, textOf(entry));
   }
-  if (next.value("spec", json()) != entry.object.value("spec", json()))
+  const auto specBefore = entry.object.find("spec"), spec = next.find("spec");
+  const bool had = specBefore != entry.object.end(), has = spec != next.end();
+  if (had != has || (had && *specBefore != *spec))
     next["metadata"]["generation"] = entry.object["metadata"].value("generation", 1) + 1;
   bump(next);
   entry.object = std::move(next);
@@ -369,8 +371,8 @@ http::Response ApiServer::put(const Call& call) {
   const auto found = objects.find(call.key());
   if (found == objects.end()) return failure(404, "NotFound", call.what() + " not found");
   const json& before = found->second.object;
-  if (!call.body.is_object()) return failure(400, "BadRequest", "no object");
-  const json meta = call.body.value("metadata", json::object());
+  if (!call.body.is_object() || !call.body.contains("metadata")) return failure(400, "BadRequest", "no object");
+  const json& meta = call.body["metadata"];
   const std::string version = text(meta, "resourceVersion"), uid = text(meta, "uid");
   if ((!version.empty() && version != before["metadata"]["resourceVersion"]) ||
       (!uid.empty() && uid != before["metadata"]["uid"]))
