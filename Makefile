@@ -26,8 +26,9 @@ build: deps ## compile operator, mover and tests (PRESET=release|dev|asan|tsan|c
 test: deps ## build, then run every tier this machine can run; says which were skipped and why
 	@PRESET=$(PRESET) tests/run.sh
 
-crash: deps ## the mover killed, and its server, at every single statement
+crash: deps ## the mover killed, and its server, at every single statement; the operator at every pair of writes
 	@FRB_QUICK= TIERS=mover PRESET=$(PRESET) tests/run.sh
+	@PRESET=$(PRESET) tests/sim/run.sh --pairs success
 
 node-soak: deps ## half an hour of faults on a real node: kills, full disks, a paused leader (SEED=n repeats a run)
 	@PRESET=$(PRESET) tests/node/run.sh --soak

@@ -7,8 +7,8 @@
 
 #include "api/resources.h"
 #include "backup/backup.h"
+#include "common/journal.h"
 #include "common/opt_in.h"
-#include "rollback/ledger.h"
 
 namespace rollback::manager {
 namespace {
@@ -288,27 +288,11 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
       out.undoTarget = std::move(*undone);
     }
   }
-  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto backup = api::decodeFrameworkBackup(item);
-                                if (!backup) return backup.error();
-                                out.backups.push_back(std::move(*backup));
-                                return {};
-                              });
-  if (!listed) return listed.error();
-  if (out.ns.optIn.allowed) {
-    auto request = kube::get(kube::resources::kConfigMaps, namespace_, reconcilers::ledgerName(out.rollback));
-    request.asServiceAccount = api::kRunner;
-    auto ledger = read(request, call);
-    if (!ledger) return ledger.error();
-    if (*ledger) {
-      auto entry = kube::decodeConfigMap(**ledger);
-      if (!entry) return entry.error();
-      out.ledger = std::move(*entry);
-    }
-    if (!out.rollback.status.plan && (!out.rollback.status.phase || !api::isEnding(*out.rollback.status.phase)))
-      if (auto done = forPlan(out, call); !done) return done.error();
-  }
+  // The catalogue may be long: it is read while a target is chosen, and again under the lock; not after.
+  const auto& status = out.rollback.status;
+  const auto* lock = reconcilers::findRecord(status.steps, "Lock");
+  if ((!status.phase || !api::isEnding(*status.phase)) && !(lock && lock->state == "Succeeded"))
+    if (auto done = forTarget(out, call); !done) return done.error();
   if (out.ns.framework)
     for (const auto& store : out.ns.framework->spec.stores)
       for (const auto& other : frameworks_.list())

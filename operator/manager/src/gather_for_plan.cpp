@@ -4,8 +4,32 @@
 #include "api/resources.h"
 #include "common/claims.h"
 #include "manager/gather.h"
+#include "rollback/ledger.h"
 
 namespace rollback::manager {
+
+Result<void> Gatherer::forTarget(reconcilers::RollbackSnapshot& out, const Call& call) {
+  const std::string& namespace_ = out.rollback.meta.namespace_;
+  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
+                              [&](std::string_view item) -> Result<void> {
+                                auto backup = api::decodeFrameworkBackup(item);
+                                if (!backup) return backup.error();
+                                out.backups.push_back(std::move(*backup));
+                                return {};
+                              });
+  if (!listed) return listed.error();
+  if (!out.ns.optIn.allowed) return {};
+  auto request = kube::get(kube::resources::kConfigMaps, namespace_, reconcilers::ledgerName(out.rollback));
+  request.asServiceAccount = api::kRunner;
+  auto ledger = read(request, call);
+  if (!ledger) return ledger.error();
+  if (*ledger) {
+    auto entry = kube::decodeConfigMap(**ledger);
+    if (!entry) return entry.error();
+    out.ledger = std::move(*entry);
+  }
+  return out.rollback.status.plan ? Result<void>() : forPlan(out, call);
+}
 
 Result<void> Gatherer::forPlan(reconcilers::RollbackSnapshot& out, const Call& call) {
   const std::string& namespace_ = out.rollback.meta.namespace_;

@@ -52,6 +52,8 @@ class Gatherer {
                       const std::string& frameworkName, const std::string& repositoryName, const std::string& ownerUid,
                       const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
+  // What choosing a target asks for: the catalogue, the ledger, and what only a plan does.
+  Result<void> forTarget(reconcilers::RollbackSnapshot& out, const Call& call);
   // What only a plan asks for: the workloads' claims, and who scales them.
   Result<void> forPlan(reconcilers::RollbackSnapshot& out, const Call& call);
   Result<void> jobs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid,
