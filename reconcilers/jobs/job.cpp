@@ -4,6 +4,7 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "api/digest.h"
 #include "api/resources.h"
 
 namespace rollback::reconcilers {
@@ -86,7 +87,10 @@ std::string jobName(const std::string& prefix, const std::string& uid, const std
   const std::string tail = "-" + std::to_string(attempt);
   std::string middle = store.empty() ? "" : "-" + store;
   const std::size_t room = 63 - head.size() - tail.size();
-  if (middle.size() > room) middle.resize(room);
+  if (middle.size() > room) {  // a digest of the whole: two stores whose long names begin alike have two Jobs
+    middle.resize(room - std::min<std::size_t>(room, 9));
+    middle = (middle + "-" + api::sha256Hex(store).substr(0, 8)).substr(0, room);
+  }
   std::string name = head + middle;
   while (!name.empty() && name.back() == '-') name.pop_back();
   name += tail;

@@ -91,5 +91,8 @@ class Mover:
 
     def names(self, attempt=1, id="ab12cd34"):
         def cut(suffix):
-            return self.database[:63 - len(suffix)] + suffix
+            name, room = self.database.encode(), 63 - len(suffix)
+            if len(name) <= room:
+                return self.database + suffix
+            return f"{name[:room - 9].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:8]}{suffix}"
         return {"stage": cut(f"_stage_{id}_{attempt}"), "prev": cut(f"_prev_{id}"), "reverted": cut(f"_reverted_{id}")}

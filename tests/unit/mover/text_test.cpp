@@ -16,13 +16,21 @@ using namespace rollback::mover;
 TEST_CASE("names are cut in their base, never in what makes them ours") {
   const std::string longest(63, 'x');
   REQUIRE(stageName("shop", "ab12cd34", 2) == "shop_stage_ab12cd34_2");
-  REQUIRE(prevName(longest, "ab12cd34") == std::string(49, 'x') + "_prev_ab12cd34");
+  REQUIRE(prevName(longest, "ab12cd34") ==
+          std::string(40, 'x') + "_" + sha256Hex(longest).substr(0, 8) + "_prev_ab12cd34");
   REQUIRE(revertedName(longest, "ab12cd34").size() == 63);
   REQUIRE(prevName(longest, "aaaaaaaa") != prevName(longest, "bbbbbbbb"));
+  // Two databases of one server whose names begin alike.
+  const std::string other = std::string(62, 'x') + "y";
+  REQUIRE(prevName(longest, "ab12cd34") != prevName(other, "ab12cd34"));
+  REQUIRE_FALSE(isKeptCopy(prevName(other, "ab12cd34"), longest));
+  REQUIRE(isKeptCopy(prevName(other, "ab12cd34"), other));
+  REQUIRE(prevName(std::string(49, 'x'), "ab12cd34") == std::string(49, 'x') + "_prev_ab12cd34");
   // 31 characters of two bytes: the cut does not fall into one.
   std::string umlauts;
   for (int i = 0; i < 31; ++i) umlauts += "ü";
-  REQUIRE(prevName(umlauts, "ab12cd34") == umlauts.substr(0, 48) + "_prev_ab12cd34");
+  REQUIRE(prevName("x" + umlauts, "ab12cd34") ==
+          "x" + umlauts.substr(0, 38) + "_" + sha256Hex("x" + umlauts).substr(0, 8) + "_prev_ab12cd34");
 }
 
 TEST_CASE("a shadow is known by base, id and attempt") {

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cctype>
 
+#include "mover/digest.h"
+
 namespace rollback::mover {
 namespace {
 
 constexpr std::size_t kLongest = 63;  // NAMEDATALEN - 1
+constexpr std::size_t kTold = 8;      // hex digits that tell one base that was cut from another
 const std::string kVoid = "_void";
 
 bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
@@ -14,9 +17,11 @@ bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; 
 }  // namespace
 
 std::string generatedName(const std::string& base, const std::string& suffix) {
-  std::size_t keep = std::min(base.size(), kLongest - std::min(suffix.size(), kLongest));
-  while (keep > 0 && keep < base.size() && continues(base[keep])) --keep;
-  return base.substr(0, keep) + suffix;
+  const std::size_t room = kLongest - std::min(suffix.size(), kLongest);
+  if (base.size() <= room) return base + suffix;
+  std::size_t keep = room - std::min(room, kTold + 1);
+  while (keep > 0 && continues(base[keep])) --keep;
+  return base.substr(0, keep) + "_" + sha256Hex(base).substr(0, kTold) + suffix;
 }
 
 std::string stageName(const std::string& base, const std::string& id, int attempt) {

@@ -7,7 +7,8 @@
 namespace rollback::mover {
 
 // PostgreSQL cuts names at 63 bytes, silently. Here the base is cut, at a character boundary, and never the suffix: two
-// copies of one long name never clash.
+// copies of one long name never clash. What was cut ends in a digest of the whole, so that the copies of two databases
+// of one server whose long names begin alike do not clash either.
 std::string generatedName(const std::string& base, const std::string& suffix);
 
 std::string stageName(const std::string& base, const std::string& id, int attempt);
