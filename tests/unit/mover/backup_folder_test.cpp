@@ -125,6 +125,88 @@ TEST_CASE("a manifest with nothing to restore, or of a form nobody reads, is nev
   REQUIRE(verified(world).code == "BackupOfAnotherVersion");
 }
 
+namespace {
+
+// The folder of put() with a second store in it.
+void putTwo(model::World& world) {
+  world.repository.content[kPath + "/postgres/audit/toc.dat"] = "toc of audit";
+  put(world, kPath, [](json& m) {
+    m["files"].push_back("postgres/audit/toc.dat");
+    m["stores"].push_back(m["stores"][0]);
+    m["stores"][1].update({{"name", "audit"}, {"path", "postgres/audit"}});
+  });
+}
+
+std::vector<std::string> archivesRead(const model::World& world) {
+  std::vector<std::string> out;
+  for (const auto& argv : world.process.ran)
+    if (argv.size() > 1 && argv[1] == "--data-only") out.push_back(argv.back().substr(argv.back().rfind('/') + 1));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a run that verifies one of several stores reads that one, and the first also those that no run is for") {
+  struct Case {
+    const char* store;
+    std::vector<std::string> stores, read;
+  };
+  for (const auto& c : std::vector<Case>{{"database", {"database", "audit"}, {"database"}},
+                                         {"audit", {"database", "audit"}, {"audit"}},
+                                         {"database", {"database"}, {"database", "audit"}},
+                                         {"database", {}, {"database", "audit"}},
+                                         {"", {}, {"database", "audit"}}}) {
+    model::World world;
+    putTwo(world);
+    world.task.backup.store = c.store;
+    world.task.backup.stores = c.stores;
+    const auto outcome = verified(world);
+    INFO(c.store << " of " << c.stores.size() << ": " << outcome.code << " " << outcome.message);
+    REQUIRE(outcome.kind == Outcome::Kind::Succeeded);
+    REQUIRE(archivesRead(world) == c.read);
+    REQUIRE(json::parse(outcome.result)["restores"] == json::array({"database", "audit"}));
+  }
+}
+
+TEST_CASE("a store that must be there and is not is missed, one that is only looked for is not") {
+  model::World world;
+  put(world, kPath);
+  world.task.backup.store = "audit";
+  world.task.backup.stores = {"database", "audit"};
+  REQUIRE(verified(world).code == "StoreMissing");
+  world.task.unverified = true;
+  REQUIRE(verified(world).kind == Outcome::Kind::Succeeded);
+  REQUIRE(archivesRead(world).empty());
+}
+
+TEST_CASE("the files of another store are hashed by its own run, all others by every run") {
+  const auto damage = [](const std::string& file, const char* store) {
+    model::World world;
+    putTwo(world);
+    world.repository.content[kPath + "/" + file][0] ^= 1;
+    world.task.backup.store = store;
+    world.task.backup.stores = {"database", "audit"};
+    return verified(world).code;
+  };
+  REQUIRE(damage("postgres/audit/toc.dat", "database").empty());
+  REQUIRE(damage("postgres/audit/toc.dat", "audit") == "BackupDamaged");
+  REQUIRE(damage("postgres/database/1.dat.gz", "audit").empty());
+  REQUIRE(damage("postgres/database/1.dat.gz", "database") == "BackupDamaged");
+  for (const char* store : {"database", "audit"}) REQUIRE(damage("backup-manifest.json", store) == "BackupDamaged");
+  // A manifest that says a file belongs to two is read by both.
+  model::World world;
+  put(world, kPath, [](json& m) {
+    m["stores"].push_back(m["stores"][0]);
+    m["stores"][1]["name"] = "audit";
+  });
+  world.repository.content[kPath + "/postgres/database/1.dat.gz"] = "rowz";
+  for (const char* store : {"database", "audit"}) {
+    world.task.backup.store = store;
+    world.task.backup.stores = {"database", "audit"};
+    REQUIRE(verified(world).code == "BackupDamaged");
+  }
+}
+
 TEST_CASE("rows that came out are counted against the manifest") {
   model::World world;
   put(world, kPath);

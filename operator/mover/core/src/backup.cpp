@@ -2,6 +2,10 @@
 // TRUNCATE or DDL after the snapshot would make pg_dump's tables empty without an error), exports the snapshot to
 // pg_dump, and reads counts, hashes, checks and catalogs in it. The schema is read before and after: a change makes the
 // backup unsettled. Written beside its name, SHA256SUMS last, then renamed.
+//
+// Of several stores each is taken by a run of its own, in the order the task names: all write into the same folder
+// beside the name, each adds its store to the manifest there, and only the last makes a backup of it. Whoever fails
+// takes the folder away: there is no backup of some of the stores.
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -44,7 +48,10 @@ class Backup {
   }
 
   Outcome run() {
-    if (auto ok = prepare(); !ok) return refused(ok.error());
+    if (auto ok = prepare(); !ok) {
+      if (continued_) (void)env_.repository.removeTree(part_);
+      return refused(ok.error());
+    }
     if (auto ok = take(); !ok) {
       (void)env_.repository.removeTree(part_);
       return failed(ok.error());
@@ -64,6 +71,7 @@ class Backup {
     if (*taken)
       return problem(ErrorCode::AlreadyExists, "BackupExists",
                      "there is a folder " + final_ + " in the repository already");
+    if (auto ok = goOn(); !ok) return ok;
     startedAt_ = env_.clock.wall();
     auto session = env_.database.open(task_.postgres.database, Login::App, {}, deadline_);
     if (!session) return session.error();
@@ -82,6 +90,30 @@ class Backup {
     store_.toolsVersion = *tools;
     if (auto ok = readSchema(before_, false); !ok) return ok;
     return beginSnapshot();
+  }
+
+  // Which run of the backup this is, and what the runs before it wrote.
+  Result<void> goOn() {
+    const auto& all = task_.backup.stores;
+    const auto mine = std::find(all.begin(), all.end(), store_.name);
+    if (mine == all.end() && !all.empty())
+      return problem(ErrorCode::BadInput, "BadTask", "store " + store_.name + " is not one of backup.stores");
+    last_ = all.empty() || mine + 1 == all.end();
+    if (all.empty() || mine == all.begin()) return {};
+    const std::vector<std::string> before(all.begin(), mine);
+    auto text = env_.repository.read(part_ + "/" + kManifestName, kLargestText);
+    if (!text && text.error().code != ErrorCode::NotFound) return text.error();
+    auto earlier = text ? decodeManifest(*text) : Result<Manifest>(Manifest{});
+    if (!earlier) return earlier.error();
+    std::vector<std::string> there;
+    for (const auto& store : earlier->stores) there.push_back(store.name);
+    if (there != before)
+      return problem(ErrorCode::BadInput, "BackupIncomplete",
+                     "the folder " + part_ + " does not hold exactly the stores that come before " + store_.name +
+                         ": it was changed, or another backup was taken under this name");
+    earlier_ = std::move(*earlier);
+    continued_ = true;
+    return {};
   }
 
   // Set and structure of the schema, in the snapshot or beside it.
@@ -149,7 +181,8 @@ class Backup {
     snapshotAt_ = env_.clock.wall();
     store_.snapshotAt = formatMicroTime(snapshotAt_);
     store_.lsn = text(exported->at(0), 1);
-    if (auto ok = env_.repository.removeTree(part_); !ok) return ok;  // of a run that died
+    if (!continued_)
+      if (auto ok = env_.repository.removeTree(part_); !ok) return ok;  // of a run that died
     if (auto ok = env_.repository.makeFolders(part_ + "/postgres"); !ok) return ok;
     laps_.lap("prepare");
     if (auto ok = dump(text(exported->at(0), 0)); !ok) return ok;
@@ -241,8 +274,13 @@ class Backup {
     if (!entries) return entries.error();
     Manifest manifest = describe(*entries);
     if (auto ok = env_.repository.write(part_ + "/" + kManifestName, encodeManifest(manifest)); !ok) return ok;
+    if (!last_) return report("", 0);
+    return seal();
+  }
 
-    entries = env_.repository.walk(part_);
+  // The marker that it is complete, and its name.
+  Result<void> seal() {
+    auto entries = env_.repository.walk(part_);
     if (!entries) return entries.error();
     Sums sums;
     std::uint64_t bytes = 0;
@@ -268,9 +306,13 @@ class Backup {
     if (auto ok = env_.repository.sync(part_); !ok) return ok;
     if (auto ok = env_.repository.rename(part_, final_); !ok) return ok;
     laps_.lap("seal");
+    return report(contentDigest(text), bytes + text.size());
+  }
+
+  Result<void> report(const std::string& digest, std::uint64_t bytes) {
     result_ = nlohmann::json{{"path", final_},
-                             {"digest", contentDigest(text)},
-                             {"sizeBytes", bytes + text.size()},
+                             {"digest", digest},
+                             {"sizeBytes", bytes},
                              {"unsettled", unsettled_},
                              {"snapshotAt", formatTime(snapshotAt_)},
                              {"phases", laps_.json()},
@@ -284,8 +326,11 @@ class Backup {
     return {};
   }
 
+  // What the runs before said stays: who began, when, and their stores.
   Manifest describe(const std::vector<FileEntry>& entries) {
-    Manifest manifest;
+    Manifest manifest = earlier_;
+    manifest.files.clear();
+    manifest.sizes.clear();
     manifest.timestamp = timestampOf(final_);
     manifest.framework = task_.backup.framework;
     manifest.currentVersion = task_.backup.version;
@@ -293,17 +338,19 @@ class Backup {
                           : task_.backup.reason.empty()       ? "manual"
                                                               : task_.backup.reason;
     for (const auto& entry : entries)
-      if (entry.kind == FileEntry::Kind::File) {
+      if (entry.kind == FileEntry::Kind::File && entry.path != kManifestName) {
         manifest.files.push_back(entry.path);
         manifest.sizes[entry.path] = entry.size;
       }
-    manifest.id = toHex(env_.random.bytes(16));
-    manifest.createdAt = formatTime(startedAt_);
+    if (!continued_) {
+      manifest.id = toHex(env_.random.bytes(16));
+      manifest.createdAt = formatTime(startedAt_);
+    }
     manifest.completedAt = formatTime(env_.clock.wall());
     manifest.frameworkClass = task_.backup.frameworkClass;
     manifest.namespace_ = task_.backup.namespace_;
     manifest.images = task_.backup.images;
-    manifest.unsettled = unsettled_;
+    manifest.unsettled = unsettled_ || manifest.unsettled;
     manifest.stores.push_back(store_);
     manifest.keys = fingerprintKeys(env_, task_.keys);
     return manifest;
@@ -315,6 +362,9 @@ class Backup {
   Laps laps_;
   std::string final_, part_;
   StoreRecord store_;
+  Manifest earlier_;        // of the runs before this one
+  bool continued_ = false;  // there were some
+  bool last_ = true;
   SchemaLevel before_;
   std::unique_ptr<Session> session_;
   std::vector<UserTable> tables_;

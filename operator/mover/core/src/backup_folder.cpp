@@ -10,9 +10,6 @@
 namespace rollback::mover {
 namespace {
 
-// Of manifest and SHA256SUMS: a database of 100,000 tables needs a tenth of it.
-constexpr std::size_t kLargestText = 32u << 20;
-
 Error incomplete(const std::string& path, const std::string& what) {
   return problem(ErrorCode::BadInput, "BackupIncomplete",
                  "backup " + path + " is not complete: " + what + "; take another, or choose another");
@@ -102,6 +99,21 @@ Result<void> survey(Files& repository, BackupFolder& backup) {
   return matchManifest(backup);
 }
 
+bool belongs(const std::string& file, const StoreRecord& store) {
+  return file == store.catalogPath || file.compare(0, store.path.size() + 1, store.path + "/") == 0;
+}
+
+// Of another store, whose run reads it. What a wanted one has too is read, whatever the manifest says of the others.
+bool isOthers(const BackupFolder& backup, const std::string& file, const StoreFilter& wanted) {
+  bool others = false;
+  for (const auto& store : backup.manifest.stores) {
+    if (!belongs(file, store)) continue;
+    if (wanted(store)) return false;
+    others = true;
+  }
+  return others;
+}
+
 bool endsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -121,10 +133,11 @@ Result<BackupFolder> openBackup(Files& repository, const std::string& path) {
   return std::move(surveyed.folder);
 }
 
-Result<void> hashBackup(Environment& env, const BackupFolder& backup, Deadline deadline) {
+Result<void> hashBackup(Environment& env, const BackupFolder& backup, const StoreFilter& wanted, Deadline deadline) {
   std::uint64_t done = 0;
   bool late = false;
   for (const auto& [path, expected] : backup.sums) {
+    if (isOthers(backup, path, wanted)) continue;
     Sha256 sum;
     auto read = env.repository.stream(backup.path + "/" + path, [&, &path = path](std::string_view bytes) {
       sum.update(bytes);

@@ -314,7 +314,10 @@ class Inspection {
         bytes = std::max<std::int64_t>((*store)->database.sizeBytes, 0);
     auto space = spaceFor(*admin_, bytes, task_.postgres.capacityBytes, deadline_);
     if (!space) return space.error();
-    result_["space"] = {{"required", space->required}, {"available", space->available}, {"known", space->known}};
+    result_["space"] = {{"required", space->required},
+                        {"reserve", space->reserve},
+                        {"available", space->available},
+                        {"known", space->known}};
     if (!task_.postgres.spaceCheckRequired) return {};
     if (!space->known)
       block("SpaceUnknown", "it is not known whether the staged copy fits: " + space->reason);

@@ -3,6 +3,7 @@
 // answer: what was left out is said.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "mover/backup_folder.h"
 #include "mover/outcome.h"
@@ -48,15 +49,17 @@ json described(const BackupSurvey& surveyed) {
       if (out["missing"].size() < kMostMissing) out["missing"].push_back(clipped(what));
     return out;
   }
+  std::optional<WallTime> taken;  // its oldest store: what was written since then is not in all of it
   for (const auto& store : manifest.stores) {
     if (!isRestorable(store) || out["restores"].size() >= kMostStores) continue;
-    if (WallTime instant{}; parseTime(store.snapshotAt, instant)) put("createdAt", formatTime(instant));
+    if (WallTime instant{}; parseTime(store.snapshotAt, instant) && (!taken || instant < *taken)) taken = instant;
     out["restores"].push_back(store.name);
     out["schemas"].push_back({{"store", store.name},
                               {"count", store.schema.names.size()},
                               {"digest", store.schema.digest},
                               {"structureDigest", store.schema.structureDigest}});
   }
+  if (taken) put("createdAt", formatTime(*taken));
   for (const auto& image : manifest.images)
     if (out["images"].size() < kMostImages)
       out["images"].push_back({{"component", image.component}, {"image", clipped(image.image)}});

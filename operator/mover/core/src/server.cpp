@@ -224,7 +224,8 @@ Result<Space> spaceFor(Session& session, std::int64_t restoredBytes, std::int64_
   if (!wal) return during("reading max_wal_size", wal.error());
   const std::int64_t maxWal = number(wal->at(0), 0);
   Space out;
-  out.required = restoredBytes + restoredBytes * 3 / 10 + maxWal + capacityBytes / 10;
+  out.reserve = maxWal + capacityBytes / 10;
+  out.required = restoredBytes + restoredBytes * 3 / 10 + out.reserve;
   if (capacityBytes <= 0) {
     out.reason = "the capacity of the server's volume is not declared (the store's capacity)";
     return out;

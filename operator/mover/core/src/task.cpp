@@ -54,6 +54,7 @@ void readBackup(Fields& in, Task::Backup& out) {
   in.text("namespace", out.namespace_);
   in.text("version", out.version);
   in.text("store", out.store);
+  in.texts("stores", out.stores);
   in.text("reason", out.reason);
   in.objects("images", [&](Fields& image) {
     ImageRecord record;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ namespace rollback::mover {
 
 inline constexpr char kManifestName[] = "backup-manifest.json";
 inline constexpr char kSumsName[] = "SHA256SUMS";
+// Of manifest and SHA256SUMS: a database of 100,000 tables needs a tenth of it.
+inline constexpr std::size_t kLargestText = 32u << 20;
 
 struct BackupFolder {
   std::string path;    // below the repository
@@ -40,8 +43,10 @@ struct BackupSurvey {
 BackupSurvey surveyBackup(Files& repository, const std::string& path);
 Result<BackupFolder> openBackup(Files& repository, const std::string& path);
 
-// Every file against SHA256SUMS. BackupDamaged names the first that differs. DeadlineExceeded.
-Result<void> hashBackup(Environment& env, const BackupFolder& backup, Deadline deadline);
+// Files against SHA256SUMS: those of the stores that are `wanted`, and all that belong to no store. BackupDamaged names
+// the first that differs. DeadlineExceeded.
+using StoreFilter = std::function<bool(const StoreRecord&)>;
+Result<void> hashBackup(Environment& env, const BackupFolder& backup, const StoreFilter& wanted, Deadline deadline);
 // Nobody wrote in the folder since it was opened (BackupDamaged).
 Result<void> sameAsOpened(Files& repository, const BackupFolder& backup);
 // The frozen digest of the plan is this folder's (BackupDamaged; an empty `expected` always is).

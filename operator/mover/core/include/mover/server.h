@@ -61,6 +61,7 @@ Result<std::vector<std::string>> rolesNotAssumed(Session& appSession, const std:
 struct Space {
   bool known = false;
   std::int64_t required = 0, available = 0;
+  std::int64_t reserve = 0;  // the part of `required` that several copies on one server need once
   std::string reason;
 };
 // Room for a shadow of `restoredBytes` on the server's volume: 1.3 × that + max_wal_size + 10 % of the capacity, kept

@@ -65,6 +65,9 @@ struct Task {
   std::vector<HealthUrl> health;
   struct Backup {
     std::string framework, frameworkClass, namespace_, version, store, reason;
+    // All stores of the backup, in the order in which they are taken, each by a run of its own. Empty: `store` is the
+    // only one.
+    std::vector<std::string> stores;
     std::vector<ImageRecord> images;
   } backup;
   bool unverified = false;  // verify: a folder of version 1 is described instead of refused
