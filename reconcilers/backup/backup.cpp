@@ -45,7 +45,8 @@ Decision BackupPass::giveUp() {
   if (auto decision = stopJobs()) return *decision;
   if (ours()) return release();
   const auto* record = failure();
-  const std::string what = draft_.spec.path.empty() ? record->name : "Reading " + draft_.spec.path;
+  const std::string of = stores().size() > 1 && !record->store.empty() ? " of store " + record->store : "";
+  const std::string what = (draft_.spec.path.empty() ? record->name : "Reading " + draft_.spec.path) + of;
   return ended("Failed", record->token.empty() ? "Failed" : record->token,
                what + " failed: " + record->message +
                    " · the application was not touched and serves as before · nothing more is done; create another "
@@ -57,16 +58,16 @@ Decision BackupPass::take() {
   if (!succeeded("Lock")) return lock();
   if (findRecord(draft_.status.steps, "Unlock")) return unlock();
   if (!ours())
-    return failed(
-        succeeded("Backup") ? "Verify" : "Backup", "LockLost",
-        "Framework " + draft_.spec.frameworkName + " is gone, was re-created, or its lock was given to another");
+    return failed("LockLost", "Framework " + draft_.spec.frameworkName +
+                                  " is gone, was re-created, or its lock was given to another");
   if (const auto stop = obstacleToRead(in_)) {
     // Nobody else may have the framework while we do: only for the right to stop our Jobs is it worth waiting.
     if (!in_.ns.optIn.allowed) return blocked(*stop);
-    return failed(succeeded("Backup") ? "Verify" : "Backup", stop->code, stop->message);
+    return failed(stop->code, stop->message);
   }
-  if (!succeeded("Backup")) return runBackup();
-  if (!succeeded("Verify")) return runVerify(false);
+  if (const auto store = unfinished("Backup")) return runBackup(*store);
+  if (const auto store = unfinished("Settle")) return runSettle(*store);
+  if (const auto store = unfinished("Verify")) return runVerify(*store, false);
   auto& record = line("Unlock");
   record.state = "Running";
   record.startedAt = nowText();
@@ -76,7 +77,7 @@ Decision BackupPass::take() {
 Decision BackupPass::lock() {
   auto stop = obstacleToRead(in_);
   if (!stop) stop = obstacleToTake(in_, components_);
-  if (stop && ours()) return failed("Lock", stop->code, stop->message);  // nobody waits while holding the lock
+  if (stop && ours()) return failed("Lock", "", stop->code, stop->message);  // nobody waits while holding the lock
   if (stop) return blocked(*stop);
   auto& record = line("Lock");
   if (record.state.empty()) {
@@ -95,16 +96,14 @@ Decision BackupPass::lock() {
   // What runs now is what the backup must still be of when it is done.
   draft_.status.version = versionOf(components_.front().container()->image);
   draft_.status.images = imagesOf(components_);
-  record.state = "Succeeded";
-  record.completedAt = nowText();
+  done("Lock");
+  begin("Backup");
   return working("Running", "Backup", "");
 }
 
 Decision BackupPass::unlock() {
   if (ours()) return release();
-  auto& record = line("Unlock");
-  record.state = "Succeeded";
-  record.completedAt = nowText();
+  done("Unlock");
   auto& status = draft_.status;
   const std::string what =
       "backup of version " + status.version + ", " + std::to_string(status.sizeBytes) + " bytes in " + status.path;
@@ -117,10 +116,12 @@ Decision BackupPass::unlock() {
 }
 
 Decision BackupPass::import() {
-  if (const auto stop = obstacleToRead(in_))
-    return stop->final ? failed("Verify", stop->code, stop->message) : blocked(*stop);
-  if (draft_.status.startedAt.empty()) draft_.status.startedAt = nowText();
-  return runVerify(true);
+  if (const auto stop = obstacleToRead(in_)) return stop->final ? failed(stop->code, stop->message) : blocked(*stop);
+  if (draft_.status.startedAt.empty()) {
+    draft_.status.startedAt = nowText();
+    begin("Verify");
+  }
+  return runVerify(unfinished("Verify").value(), true);
 }
 
 std::string backupPath(const std::string& framework, WallTime now) {

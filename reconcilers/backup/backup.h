@@ -1,7 +1,10 @@
-// FrameworkBackup: takes a backup of the framework's database, proves it by a full read and lists it; or, with
+// FrameworkBackup: takes a backup of the framework's databases, proves it by a full read and lists it; or, with
 // spec.path, reads a folder that is already there and lists what it holds.
 //
-//   take    Lock (Framework.status.activeBackup, by compare-and-swap) → Backup → Verify → Unlock → Completed
+//   take    Lock (Framework.status.activeBackup, by compare-and-swap) → Backup, a Job per store, one after the other,
+//   into
+//           one folder that only the last makes a backup of → Settle (of several stores: the schemas of the earlier
+//           ones are still what was dumped) → Verify, a Job per store → Unlock → Completed
 //   import  Verify → Completed
 //   listed  found by a scan (label origin=scan): the repository's reconciler writes its status until somebody asks for
 //           its full read by annotation; then it is an import

@@ -19,32 +19,25 @@ std::optional<Obstacle> obstacleInStores(const BackupSnapshot& in) {
   if (framework.spec.stores.empty())
     return refuse("NoStore", "Framework " + framework.meta.name +
                                  " names no store: there is nothing to back up. Describe its database in spec.stores");
-  if (framework.spec.stores.size() > 1)
-    return refuse("MoreThanOneStore",
-                  "Framework " + framework.meta.name + " has " + std::to_string(framework.spec.stores.size()) +
-                      " stores; a backup holds exactly one database. Describe the others in a Framework of their own");
-  const auto& store = framework.spec.stores.front();
-  const auto* described = findStoreClass(in.ns.frameworkClass->spec, store.name);
-  if (!described)
-    return refuse("StoreUnknown", "store " + store.name + " is not described by class " + framework.spec.className +
-                                      "; its stores are in: kubectl get frameworkclass " + framework.spec.className +
-                                      " -o yaml");
-  if (!store.postgres || described->driver != "postgres")
-    return refuse("StoreUnsupported", "store " + store.name + " is no PostgreSQL database (driver " +
-                                          described->driver + "); only those are backed up");
-  const PostgresDriver driver{{}, in.ns, framework.spec, in.ns.frameworkClass->spec, store, *described};
-  if (driver.toolsImage().empty())
-    return waitFor("ToolsMissing",
-                   "the image with pg_dump and pg_restore of store " + store.name +
-                       " is not known: stores[].postgres.tools names no existing workload, container or image");
+  for (const auto& store : framework.spec.stores) {
+    const auto* described = findStoreClass(in.ns.frameworkClass->spec, store.name);
+    if (!described)
+      return refuse("StoreUnknown", "store " + store.name + " is not described by class " + framework.spec.className +
+                                        "; its stores are in: kubectl get frameworkclass " + framework.spec.className +
+                                        " -o yaml");
+    if (!store.postgres || described->driver != "postgres")
+      return refuse("StoreUnsupported", "store " + store.name + " is no PostgreSQL database (driver " +
+                                            described->driver + "); only those are backed up");
+    const PostgresDriver driver{{}, in.ns, framework.spec, in.ns.frameworkClass->spec, store, *described};
+    if (driver.toolsImage().empty())
+      return waitFor("ToolsMissing",
+                     "the image with pg_dump and pg_restore of store " + store.name +
+                         " is not known: stores[].postgres.tools names no existing workload, container or image");
+  }
   return std::nullopt;
 }
 
 }  // namespace
-
-const api::Store* onlyStore(const api::FrameworkSpec& framework) {
-  return framework.stores.size() == 1 ? &framework.stores.front() : nullptr;
-}
 
 std::optional<Obstacle> obstacleToRead(const BackupSnapshot& in) {
   const auto& spec = in.backup.spec;

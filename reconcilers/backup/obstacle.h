@@ -22,7 +22,4 @@ std::optional<Obstacle> obstacleToRead(const BackupSnapshot& snapshot);
 // itself is none.
 std::optional<Obstacle> obstacleToTake(const BackupSnapshot& snapshot, const std::vector<ComponentView>& components);
 
-// The framework's only store; nullptr unless obstacleToRead() found nothing.
-const api::Store* onlyStore(const api::FrameworkSpec& framework);
-
 }  // namespace rollback::reconcilers

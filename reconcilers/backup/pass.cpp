@@ -52,19 +52,27 @@ Decision BackupPass::waiting(const std::string& phase, const std::string& reason
 }
 
 Decision BackupPass::blocked(const Obstacle& obstacle) {
-  if (obstacle.final) return failed("Lock", obstacle.code, obstacle.message);
+  if (obstacle.final) return failed("Lock", "", obstacle.code, obstacle.message);
   return waiting(draft_.status.phase.empty() ? "Pending" : draft_.status.phase, obstacle.code, obstacle.message,
                  obstacle.recheck);
 }
 
-Decision BackupPass::failed(const char* step, const std::string& code, const std::string& message) {
-  auto& record = line(step);
+Decision BackupPass::failed(const char* step, const std::string& store, const std::string& code,
+                            const std::string& message) {
+  auto& record = line(step, store);
   if (record.startedAt.empty()) record.startedAt = nowText();
   record.state = "Failed";
   record.token = code;
   record.message = message;
   record.completedAt = nowText();
   return working(draft_.status.phase.empty() ? "Pending" : draft_.status.phase, code, message);
+}
+
+Decision BackupPass::failed(const std::string& code, const std::string& message) {
+  if (draft_.spec.path.empty())
+    for (const char* step : {"Backup", "Settle"})
+      if (const auto store = unfinished(step)) return failed(step, *store, code, message);
+  return failed("Verify", unfinished("Verify").value_or(""), code, message);
 }
 
 Decision BackupPass::ended(const std::string& phase, const std::string& reason, const std::string& message) {

@@ -38,20 +38,25 @@ class BackupPass {
   Decision giveUp();
 
   Decision lock();
-  Decision runBackup();
-  Decision runVerify(bool imported);
+  Decision runBackup(const std::string& store);
+  Decision runSettle(const std::string& store);
+  Decision runVerify(const std::string& store, bool imported);
   Decision unlock();
-  Decision listed(const VerifyResult& result, bool imported);
-  Decision runJobOf(const char* step, const char* record, const std::string& doing,
-                    const std::function<JobSpec(const api::StepRecord&)>& spec,
+  Decision listed(const std::string& store, const VerifyResult& result, bool imported);
+  JobRunInput jobInput(const char* verb, const std::string& store) const;
+  Decision runJobOf(const char* step, const std::string& store, const char* verb, const std::string& doing,
+                    const std::function<JobSpec(const PostgresDriver&, const api::StepRecord&)>& spec,
                     const std::function<Decision(const Outcome&)>& finished);
+  // A store's Job needs another attempt: all that is in the folder is done again, in a folder of its own. False: it was
+  // tried often enough.
+  bool startOver(const std::string& store);
 
   bool ours() const {
     return in_.ns.framework && in_.ns.framework->status.activeBackup &&
            in_.ns.framework->status.activeBackup->uid == in_.backup.meta.uid;
   }
   bool succeeded(const char* step) const {
-    const auto* record = findRecord(draft_.status.steps, step, storeOf(step));
+    const auto* record = findRecord(draft_.status.steps, step);
     return record && record->state == "Succeeded";
   }
   const api::StepRecord* failure() const {
@@ -59,20 +64,26 @@ class BackupPass {
       if (record.state == "Failed") return &record;
     return nullptr;
   }
-  // Lock and Unlock are of the whole framework, the Jobs' lines of its store.
-  std::string storeOf(const std::string& step) const {
-    if (step == "Lock" || step == "Unlock") return {};
-    for (const auto& record : draft_.status.steps)
-      if (record.name == step) return record.store;
-    const auto* store = in_.ns.framework ? onlyStore(in_.ns.framework->spec) : nullptr;
-    return store ? store->name : std::string();
+  // The stores of this backup, in order: frozen into the journal when it begins (begin()), whatever the framework says
+  // later.
+  std::vector<std::string> stores() const;
+  void begin(const char* step);
+  // The first store that a step still has to do; absent: it is done.
+  std::optional<std::string> unfinished(const std::string& step) const;
+  // Lock and Unlock are of the whole framework, the other steps of a store.
+  api::StepRecord& line(const char* step, const std::string& store = "") {
+    return recordOf(draft_.status.steps, step, store);
   }
-  api::StepRecord& line(const char* step) { return recordOf(draft_.status.steps, step, storeOf(step)); }
+  void done(const char* step, const std::string& store = "") {
+    auto& record = line(step, store);
+    record.state = "Succeeded";
+    record.completedAt = nowText();
+  }
   std::string nowText() const { return formatTime(in_.ns.now); }
   std::string describe() const {
     return "kubectl describe frameworkbackup " + draft_.meta.name + " -n " + draft_.meta.namespace_;
   }
-  PostgresDriver driver() const;
+  std::optional<PostgresDriver> driver(const std::string& store) const;
   kube::Request frameworkStatus(const api::Framework& framework) const {
     return kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
                               api::encodeFrameworkStatus(framework));
@@ -83,7 +94,9 @@ class BackupPass {
   Decision working(const std::string& phase, const std::string& reason, const std::string& message);
   Decision waiting(const std::string& phase, const std::string& reason, const std::string& message, Millis recheck);
   Decision blocked(const Obstacle& obstacle);
-  Decision failed(const char* step, const std::string& code, const std::string& message);
+  Decision failed(const char* step, const std::string& store, const std::string& code, const std::string& message);
+  // In whatever step comes next.
+  Decision failed(const std::string& code, const std::string& message);
   Decision ended(const std::string& phase, const std::string& reason, const std::string& message);
   // Deletes our Jobs that have not ended and waits for their pods; absent once none is left.
   std::optional<Decision> stopJobs();

@@ -51,7 +51,6 @@ const std::vector<Refusal>& refusals() {
       {"SchemaUnknown", kBackups},
       {"KeyDiffers", kWorkloads},
       {"KeyUnknown", kWorkloads},
-      {"MoreThanOneStore", kFramework},
       // What is to be undone.
       {"UndoTargetMissing", kRollbacks},
       {"UndoTargetOfAnotherFramework", kRollbacks},

@@ -76,18 +76,21 @@ StepResult verifyStep(StepContext& context) {
         "soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),
         std::chrono::duration_cast<Millis>(std::chrono::seconds(context.draft.spec.soakSeconds) - soaked));
   std::vector<StepResult> parts;
-  for (const auto& planned : context.status().plan->stores) {
+  const auto& stores = context.status().plan->stores;
+  for (const auto& planned : stores) {
     const std::string store = planned.name;
     const auto* line = context.findRecord("Verify", store);
     if (line && line->state == "Succeeded") continue;
-    const api::PlannedStore copy = planned;  // the journal may grow below
+    const bool health = &planned == &stores.front();  // the application's: asked for once
     parts.push_back(context.runMover(
         "Verify", store, "check", 4,
-        [&](const PostgresDriver& driver, const api::StepRecord& record) { return driver.check(record, copy, 900); },
+        [&](const PostgresDriver& driver, const api::StepRecord& record) {
+          return driver.check(record, planned, health, 900);
+        },
         [&](const Outcome& outcome) {
           const auto result = decodeCheckResult(outcome.result);
           if (!result) return StepResult::fail("JobFailed", result.error().message);
-          auto verdict = judge(context, copy, *result);
+          auto verdict = judge(context, planned, *result);
           const bool good = verdict.kind == StepResult::Kind::Done;
           // An undo brings back what was, and that may be why somebody rolled back: it is told, not taken back.
           if (!good && context.draft.spec.to.undo.empty()) return verdict;
@@ -97,7 +100,6 @@ StepResult verifyStep(StepContext& context) {
           done.completedAt = context.nowText();
           return StepResult::record();
         }));
-    break;  // the vector of planned stores may have moved; the next pass takes the next store
   }
   auto result = together(std::move(parts));
   if (result.kind == StepResult::Kind::Done) context.status().applicationHealthy = unhealthyAsItWas(context).empty();

@@ -8,6 +8,7 @@
 #include "common/claims.h"
 #include "common/version.h"
 #include "rollback/ledger.h"
+#include "rollback/neighbours.h"
 #include "rollback/other_writers.h"
 #include "rollback/plan.h"
 #include "rollback/plan_report.h"
@@ -217,6 +218,11 @@ std::optional<StepResult> decideStore(const StepContext& context, const Target& 
                      target.version + " was healthy on (" + std::to_string(recorded->count) + ")";
     return std::nullopt;
   }
+  for (const auto& blocker : seen.blockers)
+    if (blocker.code == "StoreMissing")
+      return refuse(blocker.code, "nothing tells what schema version " + context.draft.status.toVersion +
+                                      " needs in store " + planned.name + ": " + blocker.message +
+                                      ". If its data can stay as it is, say so with spec.scope: [Version]");
   if (!target.withoutData.empty())
     return refuse("SchemaUnknown", "FrameworkBackup " + target.withoutData +
                                        " was made by a script and records no schema, so nothing tells what version " +
@@ -410,11 +416,7 @@ StepResult planStep(StepContext& context) {
   const bool restores =
       std::any_of(plan.stores.begin(), plan.stores.end(), [](const auto& store) { return store.action == "Restore"; });
   if (restores) plan.backup = target->backup;
-  if (restores && framework.spec.stores.size() > 1)
-    return refuse("MoreThanOneStore",
-                  "framework " + spec.frameworkName + " has " + std::to_string(framework.spec.stores.size()) +
-                      " stores and data must go back; a backup holds exactly one database, so they could not go back "
-                      "together. Describe the others in a Framework of their own");
+  if (auto refused = refuseNeighbours(context, inspections, plan.stores)) return *refused;
 
   if (!restores && sameImages(plan.images, imagesOf(context.components())))
     return StepResult::end(Phase::Skipped, "AlreadyAtTarget",

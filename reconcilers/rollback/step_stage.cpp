@@ -8,6 +8,30 @@ namespace {
 
 constexpr int kAttempts = 4;
 
+// The part of the backup that holds one store, read with that store's tools. Of those that stay nothing is read.
+StepResult verifyStore(StepContext& context, const std::string& store) {
+  std::vector<std::string> stores;
+  for (const auto& declared : context.framework().spec.stores) stores.push_back(declared.name);
+  return context.runMover(
+      "VerifyBackup", store, "verify", kAttempts,
+      [&](const PostgresDriver& driver, const api::StepRecord& record) {
+        return driver.verify(record, *context.status().plan->backup, stores, false, context.jobDeadlineSeconds());
+      },
+      [&](const Outcome& outcome) {
+        const auto result = decodeVerifyResult(outcome.result);
+        if (!result) return StepResult::fail("JobFailed", result.error().message);
+        if (result->digest != context.status().plan->backup->digest)
+          return StepResult::fail("BackupChanged", "backup " + context.status().plan->backup->path +
+                                                       " is not the one the plan was made for: digest " +
+                                                       result->digest + ", planned " +
+                                                       context.status().plan->backup->digest);
+        auto& line = context.record("VerifyBackup", store);
+        line.state = "Succeeded";
+        line.completedAt = context.nowText();
+        return StepResult::record();
+      });
+}
+
 StepResult stageStore(StepContext& context, const std::string& name) {
   return context.runMover(
       "Stage", name, "stage", kAttempts,
@@ -133,27 +157,13 @@ StepResult together(std::vector<StepResult> parts) {
 
 StepResult verifyBackupStep(StepContext& context) {
   // The undo of a held rollback goes back from its restored stores, and restores none.
-  if (context.restored().empty() || !context.status().plan->backup) return StepResult::done();
-  const std::string store = context.restored().front()->name;
-  if (succeeded(context, "VerifyBackup", store)) return StepResult::done();
-  return context.runMover(
-      "VerifyBackup", store, "verify", kAttempts,
-      [&](const PostgresDriver& driver, const api::StepRecord& record) {
-        return driver.verify(record, *context.status().plan->backup, context.jobDeadlineSeconds());
-      },
-      [&](const Outcome& outcome) {
-        const auto result = decodeVerifyResult(outcome.result);
-        if (!result) return StepResult::fail("JobFailed", result.error().message);
-        if (result->digest != context.status().plan->backup->digest)
-          return StepResult::fail("BackupChanged", "backup " + context.status().plan->backup->path +
-                                                       " is not the one the plan was made for: digest " +
-                                                       result->digest + ", planned " +
-                                                       context.status().plan->backup->digest);
-        auto& line = context.record("VerifyBackup", store);
-        line.state = "Succeeded";
-        line.completedAt = context.nowText();
-        return StepResult::record();
-      });
+  if (!context.status().plan->backup) return StepResult::done();
+  std::vector<std::string> stores;
+  for (const auto* planned : context.restored()) stores.push_back(planned->name);
+  std::vector<StepResult> parts;
+  for (const auto& store : stores)
+    if (!succeeded(context, "VerifyBackup", store)) parts.push_back(verifyStore(context, store));
+  return together(std::move(parts));
 }
 
 StepResult startTargetsStep(StepContext& context) {

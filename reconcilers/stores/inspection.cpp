@@ -87,6 +87,7 @@ Result<Inspection> decodeInspection(const std::string& document, const std::stri
   out.spaceKnown = flag(space, "known");
   out.spaceRequired = integer(space, "required");
   out.spaceAvailable = integer(space, "available");
+  out.spaceReserve = integer(space, "reserve");
   for (const auto& b : child(doc, "blockers")) out.blockers.push_back({text(b, "code"), text(b, "message")});
   for (const auto& s : child(doc, "sessions"))
     out.sessions.push_back(
@@ -141,7 +142,7 @@ Result<BackupResult> decodeBackupResult(const std::string& document) {
   out.sizeBytes = integer(doc, "sizeBytes");
   out.unsettled = flag(doc, "unsettled");
   out.schema = schemaLevel(child(doc, "schema"));
-  if (out.path.empty() || out.digest.empty()) return malformed("backup");
+  if (out.path.empty()) return malformed("backup");
   return out;
 }
 

@@ -23,6 +23,7 @@ struct Inspection {
   api::SchemaLevel liveSchema;
   bool spaceKnown = false;
   std::int64_t spaceRequired = 0, spaceAvailable = 0;
+  std::int64_t spaceReserve = 0;  // of what is required: needed once by all copies on one server
   std::vector<Blocker> blockers;
   struct Table {
     std::string name;
@@ -64,7 +65,8 @@ struct StageResult {
 };
 
 struct BackupResult {
-  std::string path, digest, snapshotAt;
+  std::string path, snapshotAt;
+  std::string digest;  // empty: other stores are still to be added
   std::int64_t sizeBytes = 0;
   bool unsettled = false;
   api::SchemaLevel schema;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/digest.h"
 #include "api/quantity.h"
 #include "api/resources.h"
 #include "common/claims.h"
@@ -17,11 +18,14 @@ json parsed(const std::string& task) { return json::parse(task); }
 
 constexpr const char* kAnyAttempt = "999999";  // of staging: none is later
 
-// PostgreSQL cuts names at 63 bytes, silently: we shorten the base ourselves, at a character boundary.
+// PostgreSQL cuts names at 63 bytes, silently: we shorten the base ourselves, at a character boundary, and add a digest
+// of the whole, as the mover does (mover/names.h).
 std::string generated(const std::string& base, const std::string& suffix) {
-  std::size_t keep = std::min(base.size(), std::size_t{63} - suffix.size());
-  while (keep > 0 && keep < base.size() && (static_cast<unsigned char>(base[keep]) & 0xC0) == 0x80) --keep;
-  return base.substr(0, keep) + suffix;
+  const std::size_t room = std::size_t{63} - suffix.size();
+  if (base.size() <= room) return base + suffix;
+  std::size_t keep = room - 9;
+  while (keep > 0 && (static_cast<unsigned char>(base[keep]) & 0xC0) == 0x80) --keep;
+  return base.substr(0, keep) + "_" + api::sha256Hex(base).substr(0, 8) + suffix;
 }
 
 }  // namespace
@@ -178,16 +182,14 @@ JobSpec PostgresDriver::inspect(const api::StepRecord& record, const std::string
 }
 
 JobSpec PostgresDriver::verify(const api::StepRecord& record, const api::PlannedBackup& backup,
+                               const std::vector<std::string>& stores, bool unchosen,
                                std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "verify", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   task["repository"] = {{"path", backup.path}, {"digest", backup.digest}};
-  // Without a digest nobody chose it yet: it is read to be listed, whatever it is.
-  task["backup"] = {{"framework", owner.framework}, {"version", backup.version}};
-  if (backup.digest.empty())
-    task["repository"]["unverified"] = true;
-  else
-    task["backup"]["store"] = store.name;
+  task["backup"] = {
+      {"framework", owner.framework}, {"version", backup.version}, {"store", store.name}, {"stores", stores}};
+  if (unchosen) task["repository"]["unverified"] = true;
   spec.repository = ns.repository ? &*ns.repository : nullptr;
   spec.postgres = nullptr;  // it reads files; no credential is needed
   spec.task = dumped(task);
@@ -234,14 +236,15 @@ JobSpec PostgresDriver::switchBack(const api::StepRecord& record, const api::Pla
   return swap("switchback", record, planned, deadlineSeconds);
 }
 
-JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedStore& planned,
+JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedStore& planned, bool health,
                               std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "check", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
   task["health"] = json::array();
-  for (const auto& url : healthUrls(framework, frameworkClass, owner.namespace_))
-    task["health"].push_back(
-        {{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
+  if (health)
+    for (const auto& url : healthUrls(framework, frameworkClass, owner.namespace_))
+      task["health"].push_back(
+          {{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
   if (planned.targetSchema.known()) task["expect"] = {{"schemaDigest", planned.targetSchema.digest}};
   spec.task = dumped(task);
   return spec;
@@ -276,7 +279,7 @@ JobSpec PostgresDriver::cleanup(const api::StepRecord& record, const std::vector
 
 JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string& path, const std::string& version,
                                const std::string& reason, const std::vector<RunningImage>& images,
-                               std::int64_t deadlineSeconds) const {
+                               const std::vector<std::string>& stores, std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "backup", Effect::Write, deadlineSeconds);
   json task = parsed(spec.task);
   json list = json::array();
@@ -291,6 +294,7 @@ JobSpec PostgresDriver::backup(const api::StepRecord& record, const std::string&
                     {"namespace", owner.namespace_},
                     {"version", version},
                     {"store", store.name},
+                    {"stores", stores},
                     {"images", list},
                     {"reason", reason}};
   spec.keys = keySources();

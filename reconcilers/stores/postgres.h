@@ -40,25 +40,31 @@ struct PostgresDriver {
   Names names(const std::string& uid) const;
 
   JobSpec inspect(const api::StepRecord& record, const std::string& backupPath, std::int64_t deadlineSeconds) const;
-  JobSpec verify(const api::StepRecord& record, const api::PlannedBackup& backup, std::int64_t deadlineSeconds) const;
+  // Reads this store's part of a backup; `stores` are all that are read, each by a Job of its own. `unchosen`: it is
+  // read to be listed, whatever it is and holds.
+  JobSpec verify(const api::StepRecord& record, const api::PlannedBackup& backup,
+                 const std::vector<std::string>& stores, bool unchosen, std::int64_t deadlineSeconds) const;
   JobSpec stage(const api::StepRecord& record, const api::RollbackPlan& plan, const api::PlannedStore& planned,
                 bool requireSpace, std::int64_t deadlineSeconds) const;
   JobSpec switchOver(const api::StepRecord& record, const api::PlannedStore& planned,
                      std::int64_t deadlineSeconds) const;
   JobSpec switchBack(const api::StepRecord& record, const api::PlannedStore& planned,
                      std::int64_t deadlineSeconds) const;
-  JobSpec check(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
+  // `health`: the application's, beside the store's own checks.
+  JobSpec check(const api::StepRecord& record, const api::PlannedStore& planned, bool health,
+                std::int64_t deadlineSeconds) const;
   // Drops the shadows up to planned.stageName's attempt; all of them if that is empty.
   JobSpec discard(const api::StepRecord& record, const api::PlannedStore& planned, std::int64_t deadlineSeconds) const;
   JobSpec cleanup(const api::StepRecord& record, const std::vector<api::KeptCopy>& drop,
                   std::int64_t deadlineSeconds) const;
-  // `images` are component, container, image, imageID of what runs.
+  // `images` are component, container, image, imageID of what runs; `stores` all of the backup, in the order in which
+  // their Jobs run.
   struct RunningImage {
     std::string component, container, image, imageID;
   };
   JobSpec backup(const api::StepRecord& record, const std::string& path, const std::string& version,
                  const std::string& reason, const std::vector<RunningImage>& images,
-                 std::int64_t deadlineSeconds) const;
+                 const std::vector<std::string>& stores, std::int64_t deadlineSeconds) const;
 
  private:
   JobSpec swap(const char* verb, const api::StepRecord& record, const api::PlannedStore& planned,

@@ -142,12 +142,13 @@ TEST_CASE("Given what waiting cannot mend, when a backup is applied, then it fai
     void (*arrange)(CatalogModel&);
   };
   const auto c =
-      GENERATE(Case{"MoreThanOneStore",
-                    [](CatalogModel& m) {
-                      m.framework.spec.stores.push_back({"second", m.framework.spec.stores[0].postgres});
-                    }},
-               Case{"NoStore", [](CatalogModel& m) { m.framework.spec.stores.clear(); }},
+      GENERATE(Case{"NoStore", [](CatalogModel& m) { m.framework.spec.stores.clear(); }},
                Case{"StoreUnknown", [](CatalogModel& m) { m.framework.spec.stores[0].name = "files"; }},
+               Case{"StoreUnknown",
+                    [](CatalogModel& m) {
+                      m.addStore("second");
+                      m.frameworkClass.spec.stores.pop_back();
+                    }},
                Case{"StoreUnsupported", [](CatalogModel& m) { m.frameworkClass.spec.stores[0].driver = "volume"; }},
                Case{"RepositoryMissing", [](CatalogModel& m) { m.framework.spec.repositoryName.clear(); }},
                Case{"DeletionPolicyUnsupported", [](CatalogModel& m) { m.backup->spec.deletionPolicy = "Delete"; }},

@@ -18,6 +18,9 @@ const reconcilers::Settings kSettings{"localhost/rollback-mover:test", "Never"};
 
 const char* const kBackupResult =
     R"({"path":"shop/x","digest":"sha256:backup","sizeBytes":500,"schema":{"count":2,"digest":"sha256:s","structureDigest":"sha256:t"},"unsettled":false,"snapshotAt":"2026-11-24T03:00:07Z"})";
+// Of a store after which others come.
+const char* const kPartResult =
+    R"({"path":"shop/x","digest":"","schema":{"count":2,"digest":"sha256:s","structureDigest":"sha256:t"},"unsettled":false,"snapshotAt":"2026-11-24T03:00:05Z"})";
 const char* const kVerifyResult =
     R"({"digest":"sha256:backup","files":3,"bytes":500,"manifest":{"manifestVersion":2,"framework":"shop","current_version":"1.0.0","createdAt":"2026-11-20T00:00:00Z","images":[{"component":"main","image":"localhost/demo-app:1.0.0","imageID":""}],"stores":[{"name":"database","schema":{"count":2,"digest":"sha256:s","structureDigest":"sha256:t"}}]}})";
 const char* const kInspectResult =
@@ -86,6 +89,14 @@ void CatalogModel::scale(int replicas) {
     pod.containers[0].imageID = "sha256:config-of-" + deployment.containers[0].image;
     pods.push_back(pod);
   }
+}
+
+void CatalogModel::addStore(const std::string& name) {
+  frameworkClass.spec.stores.push_back(frameworkClass.spec.stores.front());
+  frameworkClass.spec.stores.back().name = name;
+  framework.spec.stores.push_back(framework.spec.stores.front());
+  framework.spec.stores.back().name = name;
+  framework.spec.stores.back().postgres->database = name;
 }
 
 reconcilers::NamespaceSnapshot CatalogModel::ns() const {
@@ -232,7 +243,8 @@ void CatalogModel::step(int millis) {
     const std::string verb = task["verb"];
     Outcome outcome;
     outcome.token = task["token"];
-    const auto scripted = answers.find(verb);
+    auto scripted = answers.find(verb + " " + view.job.meta.labels[api::kLabelStore]);
+    if (scripted == answers.end()) scripted = answers.find(verb);
     if (scripted != answers.end() && !scripted->second.first.empty()) {
       outcome.kind = Outcome::Kind::Refused;
       outcome.code = scripted->second.first;
@@ -242,7 +254,7 @@ void CatalogModel::step(int millis) {
       if (scripted != answers.end())
         outcome.result = scripted->second.second;
       else if (verb == "backup")
-        outcome.result = kBackupResult;
+        outcome.result = task["backup"]["store"] == task["backup"]["stores"].back() ? kBackupResult : kPartResult;
       else if (verb == "verify")
         outcome.result = kVerifyResult;
       else if (verb == "inspect")

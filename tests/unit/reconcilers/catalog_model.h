@@ -30,7 +30,8 @@ struct CatalogModel {
   std::map<std::string, reconcilers::JobView> jobs;  // of whatever object is reconciled
   std::map<std::string, std::string> tasks;          // Job → its task
   std::vector<kube::Pod> orphans;
-  // What the mover answers, by verb: the outcome's code ("" success), then the result or message. Absent: success.
+  // What the mover answers, by verb or "verb store": the outcome's code ("" success), then the result or message.
+  // Absent: success.
   std::map<std::string, std::pair<std::string, std::string>> answers;
   bool moverHangs = false;
   std::vector<std::string> log;
@@ -39,6 +40,7 @@ struct CatalogModel {
 
   void run(const std::string& image);  // the deployment runs it everywhere, healthy
   void scale(int replicas);
+  void addStore(const std::string& name);  // in a database of that name
 
   reconcilers::NamespaceSnapshot ns() const;
   reconcilers::BackupSnapshot backupSnapshot() const { return {ns(), *backup}; }

@@ -273,28 +273,3 @@ TEST_CASE("Given the namespace goes, when a rollback in it is deleted, then it i
     REQUIRE_FALSE(world.rollback);
   }
 }
-
-TEST_CASE("Given a framework of two stores, when data must go back, then it is refused; the version alone may go") {
-  World world;
-  auto second = world.framework.spec.stores[0];
-  second.name = "audit";
-  second.postgres->database = "audit";
-  world.framework.spec.stores.push_back(second);
-  auto described = world.frameworkClass.spec.stores[0];
-  described.name = "audit";
-  world.frameworkClass.spec.stores.push_back(described);
-  SECTION("data must go back") {
-    world.rollback->spec.scope = {"Version", "Databases"};
-    REQUIRE(world.run());
-    INFO(world.story());
-    REQUIRE(world.rollback->status.message.find("MoreThanOneStore") != std::string::npos);
-    requireAsBefore(world);
-  }
-  SECTION("the version alone") {
-    world.rollback->spec.scope = {"Version"};
-    REQUIRE(world.run());
-    INFO(world.story());
-    REQUIRE(world.rollback->status.phase == Phase::Succeeded);
-    REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
-  }
-}

@@ -25,8 +25,8 @@ void requireTidy(const World& world) {
   REQUIRE(world.serving());
   for (const auto& [name, database] : world.databases) {
     INFO(name);
-    REQUIRE(database.open == (name == "shop"));
-    REQUIRE(name.rfind("shop_stage_", 0) != 0);
+    REQUIRE(database.open == world.isLive(name));
+    REQUIRE(name.find("_stage_") == std::string::npos);
   }
 }
 
@@ -34,17 +34,22 @@ void requireRolledBack(const World& world) {
   requireTidy(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:1.0.0");
-  REQUIRE(world.databases.at("shop").content == "as backed up");
-  REQUIRE(world.databases.at("shop_prev_ab12cd34").content == "written by 2.0.0");
-  REQUIRE(world.framework.status.kept.size() == 1);
-  REQUIRE(world.framework.status.kept[0].name == "shop_prev_ab12cd34");
-  REQUIRE(world.restores == 1);
+  const auto& stores = world.framework.spec.stores;
+  for (const auto& store : stores) {
+    const std::string name = store.postgres->database, prev = name + "_prev_ab12cd34";
+    REQUIRE(world.databases.at(name).content == "as backed up");
+    REQUIRE(world.databases.at(prev).content == "written by 2.0.0");
+    REQUIRE(world.keeps(prev, world.databases.at(prev).oid));
+  }
+  REQUIRE(world.framework.status.kept.size() == stores.size());
+  REQUIRE(world.restores == static_cast<int>(stores.size()));
 }
 
 void requireAsBefore(const World& world) {
   requireTidy(world);
   REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:2.0.0");
-  REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
+  for (const auto& store : world.framework.spec.stores)
+    REQUIRE(world.databases.at(store.postgres->database).content == "written by 2.0.0");
 }
 
 }  // namespace
@@ -252,7 +257,17 @@ TEST_CASE(
   const auto scenario =
       GENERATE(Scenario{"success", [](World&) {}, Phase::Succeeded},
                Scenario{"revert", [](World& w) { w.brokenImages.insert("localhost/demo-app:1.0.0"); }, Phase::Reverted},
-               Scenario{"unhealthy", [](World& w) { w.checkHealthy = false; }, Phase::Reverted});
+               Scenario{"unhealthy", [](World& w) { w.checkHealthy = false; }, Phase::Reverted},
+               Scenario{"two stores", [](World& w) { w.addStore("audit", false); }, Phase::Succeeded},
+               Scenario{"two stores, the second is not switched",
+                        [](World& w) {
+                          w.addStore("audit", true);
+                          Outcome bad;
+                          bad.kind = Outcome::Kind::Refused;
+                          bad.code = "ForeignSession";
+                          w.scripted["switch audit"] = bad;
+                        },
+                        Phase::Reverted});
   const int passes = passesOf(scenario.arrange);
   REQUIRE(passes < 1000);
   for (int die = 0; die < passes; ++die)
@@ -273,7 +288,7 @@ TEST_CASE(
       INFO(scenario.name << ", dead at pass " << die << " after " << kept << " writes\n" << story(world));
       REQUIRE(ended);
       REQUIRE(world.rollback->status.phase == scenario.end);
-      REQUIRE(world.restores == 1);
+      REQUIRE(world.restores == static_cast<int>(world.framework.spec.stores.size()));
       if (scenario.end == Phase::Succeeded)
         requireRolledBack(world);
       else

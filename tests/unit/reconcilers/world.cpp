@@ -118,9 +118,30 @@ int World::liveJobs() const {
                                         [](const auto& j) { return j.second.podStarted && !j.second.pod.ended(); }));
 }
 
+void World::addStore(const std::string& name, bool ownServer) {
+  auto described = frameworkClass.spec.stores.front();
+  described.name = name;
+  frameworkClass.spec.stores.push_back(described);
+  auto store = framework.spec.stores.front();
+  store.name = name;
+  store.postgres->database = name;
+  if (ownServer) store.postgres->host = "db-of-" + name;
+  framework.spec.stores.push_back(store);
+  databases[name] = {++oids_, true, "2.0.0", "written by 2.0.0"};
+}
+
+bool World::isLive(const std::string& database) const {
+  const auto& stores = framework.spec.stores;
+  return std::any_of(stores.begin(), stores.end(), [&](const auto& s) { return s.postgres->database == database; });
+}
+
 bool World::serving() const {
-  const auto live = databases.find("shop");
-  return live != databases.end() && live->second.open && deployment.replicas == 2 &&
+  const auto& stores = framework.spec.stores;
+  const bool open = std::all_of(stores.begin(), stores.end(), [&](const api::Store& store) {
+    const auto live = databases.find(store.postgres->database);
+    return live != databases.end() && live->second.open;
+  });
+  return open && deployment.replicas == 2 &&
          std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }) == 2;
 }
 
@@ -315,7 +336,7 @@ bool World::send(const kube::Request& request) {
       model.effect = body["metadata"]["labels"][api::kLabelEffect];
       model.ownerUid = body["metadata"]["labels"][api::kLabelOwnerUid];
       if (pod["automountServiceAccountToken"] != false) violation("a Job with a token: " + name);
-      if (model.effect == "write" && !framework.status.activeRollback)
+      if (model.effect == "write" && model.verb != "cleanup" && !framework.status.activeRollback)
         violation("S6: a write Job without the lock: " + name);
       touch(model.job.meta);
       jobs[name] = model;
@@ -347,15 +368,20 @@ bool World::send(const kube::Request& request) {
 
 void World::runMover(ModelJob& model) {
   const json task = model.task.empty() ? json::object() : json::parse(model.task);
+  const auto target = task.value("postgres", json::object());
+  const std::string base = target.value("database", "");
+  const bool first = base == framework.spec.stores.front().postgres->database;
   const auto finish = [&](Outcome outcome) {
     outcome.token = task.value("token", "");
     model.outcome = outcome;
     model.pod.phase = "Succeeded";
     model.job.complete = true;
-    log.push_back("mover " + model.verb + ": " + (outcome.kind == Outcome::Kind::Succeeded ? "ok" : outcome.code));
+    log.push_back("mover " + model.verb + (first ? "" : " " + base) + ": " +
+                  (outcome.kind == Outcome::Kind::Succeeded ? "ok" : outcome.code));
   };
-  if (const auto script = scripted.find(model.verb);
-      script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
+  auto script = scripted.find(model.verb);
+  if (script == scripted.end()) script = scripted.find(model.verb + " " + base);
+  if (script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
     const Outcome outcome = script->second;
     scripted.erase(script);
     return finish(outcome);
@@ -374,11 +400,14 @@ void World::runMover(ModelJob& model) {
   }
   const auto names = task.value("names", json::object());
   const auto expect = task.value("expect", json::object());
-  auto& live = databases["shop"];
+  auto& live = databases[base];
+  const std::string server = target.value("host", "") == framework.spec.stores.front().postgres->host ? "7000" : "7001";
   if (model.verb == "inspect") {
-    json result = {{"server", {{"version", "15.18"}, {"systemIdentifier", "7000"}}},
+    const std::string store = task.value("backup", json::object()).value("store", "");
+    const bool held = !missingFromBackup.count(store);
+    json result = {{"server", {{"version", "15.18"}, {"systemIdentifier", server}}},
                    {"live",
-                    {{"name", "shop"},
+                    {{"name", base},
                      {"oid", live.oid},
                      {"sizeBytes", 1000},
                      {"schema",
@@ -387,12 +416,16 @@ void World::runMover(ModelJob& model) {
                        {"digest", digestOf(live.schema)},
                        {"structureDigest", digestOf(live.schema)}}},
                      {"tables", json::array({{{"name", "public.orders"}, {"rows", 120}, {"exact", true}}})}}},
-                   {"space", {{"known", true}, {"required", 1000}, {"available", 100000}}},
+                   {"space", {{"known", true}, {"required", 1000}, {"reserve", 400}, {"available", 100000}}},
                    {"blockers", json::array()},
                    {"keys", json::array()}};
     result["databases"] = json::array();
-    for (const auto& [name, base] : databases)
-      if (name != "shop") result["databases"].push_back({{"name", name}, {"oid", base.oid}});
+    const std::string own = base + "_";
+    for (const auto& [name, kept] : databases)
+      if (name.rfind(own, 0) == 0) result["databases"].push_back({{"name", name}, {"oid", kept.oid}});
+    if (task.contains("repository") && !held)
+      result["blockers"].push_back(
+          {{"code", "StoreMissing"}, {"message", "the backup holds no PostgreSQL dump of store \"" + store + "\""}});
     for (const auto& b : blockers) result["blockers"].push_back({{"code", b.code}, {"message", b.message}});
     for (const auto& key : task.value("keys", json::array()))
       result["keys"].push_back({{"name", key["name"]}, {"state", keyState}, {"reason", "literal"}});
@@ -402,7 +435,9 @@ void World::runMover(ModelJob& model) {
           {"complete", true},
           {"digest", "sha256:backup"},
           {"sizeBytes", 500},
-          {"schemaRelation", live.schema == "1.0.0" ? "Equal" : "Different"},
+          {"schemaRelation", !held                    ? "Unknown"
+                             : live.schema == "1.0.0" ? "Equal"
+                                                      : "Different"},
           {"missing", live.schema == "1.0.0" ? json::array() : json::array({"drop_note"})},
           {"manifest",
            {{"framework", "shop"},
@@ -412,7 +447,7 @@ void World::runMover(ModelJob& model) {
             {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
             {"stores",
              json::array(
-                 {{{"name", "database"},
+                 {{{"name", held ? store : "another"},
                    {"schema", {{"count", 1}, {"digest", digestOf("1.0.0")}, {"structureDigest", digestOf("1.0.0")}}},
                    {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}}}};
     if (!inspectPatch.empty()) result.merge_patch(json::parse(inspectPatch));
@@ -426,7 +461,7 @@ void World::runMover(ModelJob& model) {
     if (databases.count(name)) return finish(failed("StageExists", "somebody restored into it"));
     databases[name] = {++oids_, false, "1.0.0", "as backed up"};
     ++restores;
-    return finish(succeeded({{"stageOid", databases[name].oid}, {"liveOid", live.oid}, {"systemIdentifier", "7000"}}));
+    return finish(succeeded({{"stageOid", databases[name].oid}, {"liveOid", live.oid}, {"systemIdentifier", server}}));
   }
   if (model.verb == "switch") {
     if (model.pod.meta.annotations[api::kAnnotationGo] != task["token"]) {
@@ -439,12 +474,12 @@ void World::runMover(ModelJob& model) {
         violation("switched before the image was the target's");
       databases[prev] = live;
       databases[prev].open = false;
-      databases["shop"] = databases[stage];
+      live = databases[stage];
       databases.erase(stage);
     }
-    if (databases["shop"].oid != expect["stageOid"]) return finish(failed("WrongDatabase", "live is neither"));
-    databases["shop"].open = true;
-    return finish(succeeded({{"liveOid", databases["shop"].oid}, {"prevOid", databases[prev].oid}}));
+    if (live.oid != expect["stageOid"]) return finish(failed("WrongDatabase", "live is neither"));
+    live.open = true;
+    return finish(succeeded({{"liveOid", live.oid}, {"prevOid", databases[prev].oid}}));
   }
   if (model.verb == "switchback") {
     std::uint32_t reverted = 0;
@@ -455,29 +490,40 @@ void World::runMover(ModelJob& model) {
       databases[names["reverted"]] = live;
       databases[names["reverted"]].open = false;
       reverted = live.oid;
-      databases["shop"] = databases[names["prev"]];
+      live = databases[names["prev"]];
       databases.erase(names["prev"]);
     }
-    databases["shop"].open = true;
+    live.open = true;
     // Who comes second finds it done.
     const auto known = databases.find(names["reverted"]);
     if (known != databases.end() && known->second.oid == expect["stageOid"]) reverted = known->second.oid;
-    return finish(succeeded({{"liveOid", databases["shop"].oid}, {"revertedOid", reverted}}));
+    return finish(succeeded({{"liveOid", live.oid}, {"revertedOid", reverted}}));
   }
   if (model.verb == "check") {
-    return finish(succeeded(
-        {{"health",
-          json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}})},
-         {"schema",
-          {{"state", "Known"},
-           {"count", 1},
-           {"digest", digestOf(live.schema)},
-           {"structureDigest", digestOf(live.schema)}}},
-         {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}));
+    const json health =
+        json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}});
+    return finish(succeeded({{"health", task.value("health", json::array()).empty() ? json::array() : health},
+                             {"schema",
+                              {{"state", "Known"},
+                               {"count", 1},
+                               {"digest", digestOf(live.schema)},
+                               {"structureDigest", digestOf(live.schema)}}},
+                             {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}));
   }
   if (model.verb == "discard") {
     for (auto it = databases.begin(); it != databases.end();)
-      it = it->first.rfind("shop_stage_" + task["id"].get<std::string>(), 0) == 0 ? databases.erase(it) : std::next(it);
+      it = it->first.rfind(base + "_stage_" + task["id"].get<std::string>(), 0) == 0 ? databases.erase(it)
+                                                                                     : std::next(it);
+    return finish(succeeded({{"dropped", json::array()}}));
+  }
+  if (model.verb == "cleanup") {
+    for (const auto& copy : task["drop"]) {
+      const auto found = databases.find(copy["name"]);
+      if (found == databases.end()) continue;
+      if (found->second.oid != copy["oid"]) return finish(failed("WrongDatabase", "somebody else made it"));
+      if (isLive(found->first)) violation("S2: what is live was dropped");
+      databases.erase(found);
+    }
     return finish(succeeded({{"dropped", json::array()}}));
   }
   violation("a verb nobody knows: " + model.verb);

@@ -1,6 +1,6 @@
-// A small model of a namespace for tests of the engine: a Framework with one Deployment and one PostgreSQL database, an
-// API server that knows compare-and-swap, Jobs that run a model of the mover. Everything is synchronous: requests are
-// applied one by one, step() lets controllers, kubelet and Jobs make one move.
+// A small model of a namespace for tests of the engine: a Framework with one Deployment and PostgreSQL databases (one,
+// unless a test adds more), an API server that knows compare-and-swap, Jobs that run a model of the mover. Everything
+// is synchronous: requests are applied one by one, step() lets controllers, kubelet and Jobs make one move.
 #pragma once
 
 #include <functional>
@@ -45,9 +45,11 @@ class World {
   bool backupExists = true;            // a verified backup of 1.0.0
   std::set<std::string> brokenImages;  // images whose pods never become ready
   std::set<std::string> unpullableImages;
-  std::map<std::string, reconcilers::Outcome> scripted;  // verb → outcome given instead of the model's, once
+  // Verb, or "verb database" → outcome given instead of the model's, once.
+  std::map<std::string, reconcilers::Outcome> scripted;
   std::vector<reconcilers::Blocker> blockers;
-  std::string inspectPatch;  // a JSON merge patch on what inspect answers
+  std::string inspectPatch;                 // a JSON merge patch on what inspect answers
+  std::set<std::string> missingFromBackup;  // stores whose dump the backup lacks
   bool frameworkExists = true, classExists = true, repositoryExists = true, repositoryClaimExists = true;
   std::function<void(api::FrameworkBackup&)> changeBackup;             // the one of 1.0.0, before it is shown
   std::function<void(reconcilers::RollbackSnapshot&)> changeSnapshot;  // what is seen, at last
@@ -70,6 +72,10 @@ class World {
   std::vector<std::string> log;         // what happened, for a failure's story
   std::string runner;                   // the last ServiceAccount a request was sent as
   std::vector<std::string> violations;  // of rules any request must keep
+
+  // One more store, `name`, in a database of that name: on the server of the first, or on one of its own.
+  void addStore(const std::string& name, bool ownServer);
+  bool isLive(const std::string& database) const;  // it has the name of a store's database
 
   reconcilers::RollbackSnapshot snapshot();
   reconcilers::FrameworkSnapshot frameworkSnapshot();
@@ -100,7 +106,7 @@ class World {
   bool lockFree() const { return !framework.status.activeRollback; }
   int livePods() const;
   int liveJobs() const;
-  bool serving() const;  // the deployment's pods are ready and its database is open
+  bool serving() const;  // the deployment's pods are ready and its databases are open
 
   static constexpr const char* kName = "back-to-1";
 
