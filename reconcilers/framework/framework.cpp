@@ -54,7 +54,7 @@ Decision unlocked(FrameworkPass& pass) {
     if (store.stageOid == 0) continue;
     const auto add = [&](const char* kind, const std::string& database, std::uint32_t oid) {
       const bool known = std::any_of(status.kept.begin(), status.kept.end(), [&](const api::KeptCopy& copy) {
-        return copy.name == database && copy.oid == oid;
+        return copy.store == store.store && copy.name == database && copy.oid == oid;
       });
       if (!known) status.kept.push_back({store.store, database, oid, kind, uid, name, until, "", ""});
     };

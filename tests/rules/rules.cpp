@@ -101,7 +101,7 @@ void s3(Checker& c, const Record& r) {
   if (!job || job->stageName.empty()) return;
   for (const auto& [key, other] : c.state().jobs)
     if (other.uid != job->uid && other.started && other.stageName == job->stageName &&
-        other.namespace_ == job->namespace_ && other.ownerUid == job->ownerUid)
+        other.namespace_ == job->namespace_ && other.ownerUid == job->ownerUid && other.store == job->store)
       c.report("S3", r.what() + " restores into " + job->stageName + ", as Job " + other.name + " did");
 }
 

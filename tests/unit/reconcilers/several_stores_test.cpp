@@ -307,6 +307,24 @@ TEST_CASE("Given two stores went back, when the time of their copies is over, th
   REQUIRE(world.framework.status.kept.empty());
 }
 
+TEST_CASE(
+    "Given databases of one name and OID on two servers, when the lock is given up, then both's copies are kept") {
+  World world = heldAfterSwitch();
+  auto& stores = world.framework.status.activeRollback->stores;
+  const std::string audit = stores[1].store;
+  stores[1] = stores[0];
+  stores[1].store = audit;
+  stores[1].systemIdentifier = "7001";
+  world.framework.meta.annotations[api::kAnnotationUnlock] = world.rollback->meta.uid;
+  REQUIRE(world.runFramework(5));
+  INFO(world.story());
+  const auto& kept = world.framework.status.kept;
+  for (const char* store : {"database", "audit"})
+    REQUIRE(std::count_if(kept.begin(), kept.end(), [&](const auto& copy) {
+              return copy.store == store && copy.name == "shop_prev_ab12cd34" && copy.oid == 16385;
+            }) == 1);
+}
+
 TEST_CASE("Given databases of one server whose long names begin alike, then their copies have names of their own") {
   World world = twoStores();
   const auto in = world.snapshot();
