@@ -1,6 +1,6 @@
 // VerifyBackup and Stage: everything that can be done while the application still serves. Stage fills each store beside
-// the live data, proves that the target image can be pulled and started, and arms the switch Jobs: started, connected,
-// waiting for go.
+// the live data, proves that the target image can be pulled and started, and, once all are filled, arms the switch
+// Jobs: started, connected, waiting for go.
 #include "rollback/steps.h"
 
 namespace rollback::reconcilers {
@@ -177,14 +177,15 @@ StepResult startTargetsStep(StepContext& context) {
 
 StepResult stageStep(StepContext& context) {
   std::vector<StepResult> parts{startTargetsStep(context)};
-  std::vector<std::pair<std::string, bool>> stores;  // and whether it has to be filled first
-  for (const auto* planned : context.switched()) stores.emplace_back(planned->name, planned->action == "Restore");
-  for (const auto& [store, filled] : stores) {
-    if (filled && !succeeded(context, "Stage", store))
-      parts.push_back(stageStore(context, store));
-    else if (!succeeded(context, "ArmSwitch", store))
-      parts.push_back(armSwitch(context, store));
+  std::vector<std::string> unfilled, unarmed;
+  for (const auto* planned : context.switched()) {
+    if (planned->action == "Restore" && !succeeded(context, "Stage", planned->name)) unfilled.push_back(planned->name);
+    if (!succeeded(context, "ArmSwitch", planned->name)) unarmed.push_back(planned->name);
   }
+  for (const auto& store : unfilled) parts.push_back(stageStore(context, store));
+  // Another store may take hours to be filled: until then no switch waits, with a session and a deadline of its own.
+  if (unfilled.empty())
+    for (const auto& store : unarmed) parts.push_back(armSwitch(context, store));
   return together(std::move(parts));
 }
 

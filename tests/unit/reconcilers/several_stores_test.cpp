@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "api/digest.h"
 #include "api/resources.h"
 #include "stores/postgres.h"
 #include "world.h"
@@ -166,6 +167,24 @@ TEST_CASE("Given a store that fails before Quiesce, when rolled back, then the o
   REQUIRE(world.rollback->status.reason == "NothingTouched");
   requireBoth(world, kNew, "written by 2.0.0");
   REQUIRE(world.databases.size() == 2);
+}
+
+TEST_CASE("Given a store that takes its time to be staged, then no switch waits with a session for hours") {
+  World world = twoStores();
+  Outcome away = refused("CannotConnect");
+  away.kind = Outcome::Kind::Failed;
+  world.scripted["stage audit"] = away;
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  int staged = 0, armed = 0;
+  for (const auto& line : world.log) {
+    if (line.rfind("mover stage", 0) == 0 && line.find(": ok") != std::string::npos) ++staged;
+    if (line.rfind("PATCH jobs ", 0) != 0 || line.find("-switch-") == std::string::npos) continue;
+    ++armed;
+    REQUIRE(staged == 2);
+  }
+  REQUIRE(armed == 2);
 }
 
 TEST_CASE("Given the swap of one store fails after the other's succeeded, then the revert switches that one back") {
@@ -337,6 +356,8 @@ TEST_CASE("Given databases of one server whose long names begin alike, then thei
     return driver.names("ab12cd34-0000-0000-0000-000000000001");
   };
   const auto one = namesOf(alike + "1"), other = namesOf(alike + "2");
+  // As the mover makes it (tests/unit/mover/text_test.cpp).
+  REQUIRE(one.prev == std::string(40, 'x') + "_" + api::sha256Hex(alike + "1").substr(0, 8) + "_prev_ab12cd34");
   REQUIRE(one.prev != other.prev);
   REQUIRE(one.reverted != other.reverted);
   REQUIRE(one.stage(1) != other.stage(1));
