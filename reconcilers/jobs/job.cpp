@@ -236,7 +236,11 @@ kube::Request deleteJob(const kube::Job& job) {
 }
 
 kube::Request giveGo(const kube::Pod& pod, const std::string& token) {
-  const json body = {{"metadata", {{"uid", pod.meta.uid}, {"annotations", {{api::kAnnotationGo, token}}}}}};
+  // Aimed at the pod as it was seen: one that arrives late meets another version, and is refused.
+  const json body = {{"metadata",
+                      {{"uid", pod.meta.uid},
+                       {"resourceVersion", pod.meta.resourceVersion},
+                       {"annotations", {{api::kAnnotationGo, token}}}}}};
   auto request =
       kube::patch(kube::resources::kPods, pod.meta.namespace_, pod.meta.name, kube::PatchType::Merge, body.dump());
   request.asServiceAccount = api::kRunner;

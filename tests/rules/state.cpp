@@ -76,6 +76,11 @@ const FrameworkSeen* State::frameworkOf(const RollbackSeen& rollback) const {
 
 namespace {
 
+void name(State& state, const std::string& owner, const std::vector<StepSeen>& steps) {
+  for (const auto& step : steps)
+    if (!step.jobName.empty()) state.named.insert(owner + "/" + step.jobName);
+}
+
 void seeRollback(State& state, const Record& record) {
   const json* object = record.response;
   const std::string uid = textAt(object, {"metadata", "uid"});
@@ -97,6 +102,7 @@ void seeRollback(State& state, const Record& record) {
   seen.phase = textAt(status, {"phase"});
   seen.reason = textAt(status, {"reason"});
   seen.steps = stepsOf(status);
+  name(state, uid, seen.steps);
   seen.restores = false;
   if (const json* stores = memberAt(status, {"plan", "stores"}))
     for (const auto& store : *stores) seen.restores = seen.restores || textAt(&store, {"action"}) == "Restore";
@@ -115,6 +121,7 @@ void seeFramework(State& state, const Record& record) {
   seen.lock = lockOf(object, record.namespace_);
   seen.backup = textAt(object, {"status", "activeBackup", "uid"});
   seen.steps = stepsOf(memberAt(object, {"status"}));
+  name(state, seen.uid, seen.steps);
   seen.kept.clear();
   if (const json* kept = memberAt(object, {"status", "kept"}))
     for (const auto& copy : *kept) {
@@ -206,7 +213,10 @@ void State::apply(const Record& record) {
     if (record.resource == "frameworks") seeFramework(*this, record);
     if (record.resource == "frameworkbackups" && record.response) {
       const std::string uid = textAt(record.response, {"metadata", "uid"});
-      if (!uid.empty()) backups[uid] = {uid, stepsOf(memberAt(record.response, {"status"}))};
+      if (!uid.empty()) {
+        backups[uid] = {uid, stepsOf(memberAt(record.response, {"status"}))};
+        name(*this, uid, backups[uid].steps);
+      }
     }
     return;
   }

@@ -80,6 +80,7 @@ class State {
   std::set<std::string> ledgers;                    // namespace/name
   std::map<std::string, std::string> wishDone;      // wish → uid of the first that mutated for it
   std::set<std::string> terminating;                // namespaces
+  std::set<std::string> named;                      // "owner's uid/Job": was in a journal, which may have gone on since
 
   void apply(const Record& record);
 

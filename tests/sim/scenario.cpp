@@ -166,6 +166,7 @@ class Stage {
     json object = wish(rollback);
     if (is("soak")) object["spec"]["verification"] = {{"soakSeconds", 40}};
     if (is("held")) object["spec"]["onFailure"] = "Hold";
+    begun_ = true;
     world_.server.create(kUser, "frameworkrollbacks", std::move(object));
   }
   void undo() {
@@ -191,6 +192,7 @@ class Stage {
     return rollback ? text(*rollback, {"status", "phase"}) : "";
   }
   bool allEnded() const {
+    if (!begun_) return false;
     for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
       const json& rollback = *world_.server.find("frameworkrollbacks", key);
       if (!rules::isEndingPhase(text(rollback, {"status", "phase"}))) return false;
@@ -215,7 +217,8 @@ class Stage {
   Faults faults_;
   int replicas_ = 1;
   int lastScale_ = 2;
-  int expected_ = 1;  // rollbacks that will be created
+  bool begun_ = false;  // the first rollback was created
+  int expected_ = 1;    // rollbacks that will be created
   Millis faultsOver_{0};
   bool torn_ = false;  // somebody took a finalizer off
   std::vector<AtStep> atStep_;

@@ -171,7 +171,7 @@ void World::watchData() {
   for (const auto& [uid, process] : processes) {
     if (!process.mover() || !process.active() || process.orphan) continue;
     const auto [other, first] = busy.emplace(process.namespace_, process.verb + " " + process.pod);
-    if (!first && weather.runTwice == 0) {
+    if (!first && !doubled_) {
       const std::string both = other->second + " and " + process.verb + " " + process.pod;
       if (pending_.insert("S3 " + both).second) checker.report("S3", "two movers may write at once: " + both);
     }
@@ -324,6 +324,7 @@ void World::syncJob(const std::string& key) {
     const json copy = job;
     const int deadline = job["spec"].value("activeDeadlineSeconds", 0);
     made = pods;
+    doubled_ = doubled_ || pods > 1;
     for (int i = 0; i < pods; ++i)
       createPod(copy, "Job", copy["spec"]["template"],
                 at(copy, {"metadata", "name"}).substr(0, 57) + "-" + dice.hex(5));

@@ -132,6 +132,7 @@ class World final : public rules::Observer {
 
   std::set<std::string> pending_;                // syncs that wait on the timeline
   std::map<std::string, int> podsMade_;          // by Job uid
+  bool doubled_ = false;                         // a Job got two pods at once
   std::map<mover::Oid, std::string> lastNames_;  // of databases, as last seen
   mover::Oid nextOid_ = 20000;
   int nextPid_ = 100;

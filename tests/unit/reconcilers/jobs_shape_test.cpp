@@ -191,7 +191,9 @@ TEST_CASE("Given a Job or pod that was seen, when it is touched, then only that 
   pod.meta.name = "p";
   pod.meta.namespace_ = "demo";
   pod.meta.uid = "pod-uid";
+  pod.meta.resourceVersion = "9";
   const json go = json::parse(reconcilers::giveGo(pod, "token").body);
   REQUIRE(go["metadata"]["uid"] == "pod-uid");
+  REQUIRE(go["metadata"]["resourceVersion"] == "9");
   REQUIRE(go["metadata"]["annotations"][api::kAnnotationGo] == "token");
 }
