@@ -82,6 +82,24 @@ std::string hopeless(const ComponentView& component) {
   return {};
 }
 
+// S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is
+// aimed at the workload's version, so it misses if we have written since; where nothing was left to write, a mark is.
+std::vector<kube::Request> fences(StepContext& context) {
+  std::vector<kube::Request> requests;
+  if (!context.recovering && !context.started("Quiesce")) return requests;
+  for (const auto& component : context.components()) {
+    const auto& workload = component.view->workload;
+    const auto* resume = resumeRecord(context, component.component->name);
+    if (!workload || !resume) continue;
+    if (workload->replicas == 0 && resume->replicas > 0) continue;  // starting it will be a write
+    const auto mark = workload->meta.annotations.find(api::kAnnotationFence);
+    if (mark != workload->meta.annotations.end() && mark->second == context.draft.meta.uid) continue;
+    if (context.record("RevertResume").message.find(" " + component.key() + "@") != std::string::npos) continue;
+    requests.push_back(fence(*workload, context.draft.meta.uid));
+  }
+  return requests;
+}
+
 }  // namespace
 
 StepResult stopApplication(StepContext& context, const std::string& recordName) {
@@ -222,6 +240,7 @@ StepResult revertResumeStep(StepContext& context) {
     auto result = setImages(context, "RestoreImage", images);
     if (result.kind != StepResult::Kind::Done) return result;
   }
+  if (auto requests = fences(context); !requests.empty()) return StepResult::act(std::move(requests));
   auto result = startApplication(context, "RevertResume");
   if (result.kind == StepResult::Kind::Fail && result.code == "NotReady") {
     // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.

@@ -2,6 +2,7 @@
 // can start the version that is left on the data that comes back; then each store is swapped and opened by its waiting
 // Job.
 #include <algorithm>
+#include <set>
 
 #include "rollback/steps.h"
 
@@ -16,6 +17,12 @@ bool quiesced(const StepContext& context) {
       if (!pod.ended()) return false;
   }
   return true;
+}
+
+bool runs(const StepContext& context, const api::StepRecord* line) {
+  return line && std::any_of(context.in.ns.jobs.begin(), context.in.ns.jobs.end(), [&](const JobView& view) {
+           return view.job.meta.name == line->jobName && !view.job.suspended;
+         });
 }
 
 std::string goAnnotation(const kube::Pod& pod) {
@@ -84,12 +91,18 @@ StepResult switchStep(StepContext& context) {
 
 StepResult switchBackStep(StepContext& context) {
   std::vector<std::string> stores;
-  for (const auto* planned : context.switched())
+  std::set<std::string> switchable;
+  for (const auto* planned : context.switched()) {
     if (context.recovering || goGiven(context, *planned)) stores.push_back(planned->name);
+    if (planned->stageOid != 0) switchable.insert(planned->name);
+  }
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
     const auto* line = context.findRecord("SwitchBack", store);
     if (line && line->state == "Succeeded") continue;
+    // S8, backward: what was started meanwhile is stopped first. Where nothing can have been switched, nothing is.
+    if (switchable.count(store) && !quiesced(context) && !runs(context, line))
+      return StepResult::fail("NotQuiesced", "the application was started before its data was switched back");
     parts.push_back(context.runMover(
         "SwitchBack", store, "switchback", 1000,
         [&](const PostgresDriver& driver, const api::StepRecord& record) {

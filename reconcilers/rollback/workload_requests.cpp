@@ -38,4 +38,13 @@ kube::Request setImage(const kube::Workload& workload, const std::string& contai
   return request;
 }
 
+kube::Request fence(const kube::Workload& workload, const std::string& uid) {
+  json meta = aim(workload);
+  meta["annotations"] = {{api::kAnnotationFence, uid}};
+  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge,
+                             json{{"metadata", meta}}.dump());
+  request.asServiceAccount = api::kRunner;
+  return request;
+}
+
 }  // namespace rollback::reconcilers

@@ -11,5 +11,7 @@ namespace rollback::reconcilers {
 
 kube::Request scaleTo(const kube::Workload& workload, int replicas);
 kube::Request setImage(const kube::Workload& workload, const std::string& container, const std::string& image);
+// Changes nothing but the version: whatever was aimed at the one before misses.
+kube::Request fence(const kube::Workload& workload, const std::string& uid);
 
 }  // namespace rollback::reconcilers

@@ -197,7 +197,7 @@ class Ledger(unittest.TestCase):
 class Workloads(unittest.TestCase):
     def make(self, kind, plural):
         name = plural[:-1]
-        body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": "a"}}, "spec": {
+        body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": "a"}, "annotations": {"old": "1"}}, "spec": {
             "replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [
                 {"name": "app", "image": "app:2", "env": [{"name": "A", "value": "1"}]}, {"name": "side", "image": "side:1"}]}}}}
         status, answer = admin().post(f"/apis/apps/v1/namespaces/{SPACE}/{plural}", body)
@@ -215,6 +215,7 @@ class Workloads(unittest.TestCase):
             path = self.make(kind, plural)
             self.assertEqual(admin().merge(path + "/scale", {"spec": {"replicas": 0}}, user=RUNNER)[0], 200)
             self.assertEqual(self.patch(path, self.containers(image="app:1"))[0], 200)
+            self.assertEqual(self.patch(path, {"metadata": {"annotations": {f"{GROUP}/fence": "uid"}}})[0], 200)
             for change in (self.containers(command=["/bin/sh"]), self.containers(env=[{"name": "A", "value": "2"}]), self.containers(args=["x"]),
                            self.containers(securityContext={"privileged": True}), self.containers(envFrom=[{"secretRef": {"name": "s"}}]),
                            self.containers(lifecycle={"postStart": {"exec": {"command": ["x"]}}}),
@@ -224,7 +225,8 @@ class Workloads(unittest.TestCase):
                            {"spec": {"template": {"spec": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}}}},
                            {"spec": {"template": {"spec": {"hostNetwork": True}}}},
                            {"spec": {"template": {"metadata": {"labels": {"new": "1"}}}}},
-                           {"metadata": {"annotations": {"new": "1"}}}, {"metadata": {"finalizers": ["example.com/x"]}}):
+                           {"metadata": {"annotations": {"new": "1"}}}, {"metadata": {"annotations": {"old": "2"}}}, {"metadata": {"annotations": {"old": None}}},
+                           {"metadata": {"finalizers": ["example.com/x"]}}):
                 with self.subTest(kind=kind, change=change):
                     status, answer = self.patch(path, change)
                     self.assertEqual(status, 403, answer)

@@ -29,6 +29,7 @@ struct Options {
   // How long a Job's status may take to say what its pod said already: without an Observer the end of a Job is only
   // known by its status.
   Millis jobStatusLag{30000};
+  Millis lookLag{3000};  // S8: from a live read to the write that is decided from it
 };
 
 struct Violation {

@@ -9,6 +9,8 @@ namespace rollback::rules {
 namespace {
 
 bool isWorkload(const Record& r) { return r.resource == "deployments" || r.resource == "statefulsets"; }
+// A mark in the metadata alone stops and changes nothing.
+bool writesSpec(const Record& r) { return r.request && r.request->contains("spec"); }
 bool isStatusOf(const Record& r, const char* resource) {
   return r.group == api::kGroup && r.resource == resource && r.subresource == "status";
 }
@@ -203,7 +205,7 @@ void s7(Checker& c, const Record& r) {
 
 void s8(Checker& c, const Record& r) {
   const bool back = startsJob(c, r) && label(r.response, api::kLabelStep) == "switchback";
-  const bool image = isWorkload(r) && r.subresource.empty() && c.byRunner(r);
+  const bool image = isWorkload(r) && r.subresource.empty() && c.byRunner(r) && writesSpec(r);
   if (!givesGo(c, r) && !back && !image) return;
   const FrameworkSeen* framework =
       image ? c.state().lockerOf(r.namespace_, workloadKey(r)) : lockedBy(c, label(r.response, api::kLabelOwnerUid));
@@ -214,6 +216,11 @@ void s8(Checker& c, const Record& r) {
   for (const auto& component : framework->lock.components) {
     if (image && component.workload != workloadKey(r)) continue;
     const auto known = c.state().workloads.find(component.workload);
+    // A look and the act that follows are two requests: what was started between them nobody saw, and the mover looks
+    // again, for sessions.
+    if (known != c.state().workloads.end() && r.at >= known->second.raisedAt &&
+        r.at - known->second.raisedAt < c.options().lookLag)
+      continue;
     if (known != c.state().workloads.end() &&
         (known->second.replicas.value_or(0) != 0 || known->second.statusReplicas.value_or(0) != 0))
       c.report("S8", r.what() + " while " + component.workload + " has " +

@@ -136,10 +136,12 @@ void seeWorkload(State& state, const Record& record) {
     return;
   }
   auto& seen = state.workloads[record.resource + " " + record.namespace_ + "/" + record.name];
+  const bool stopped = seen.replicas == 0;
   if (const json* replicas = memberAt(record.response, {"spec", "replicas"}); replicas && replicas->is_number())
     seen.replicas = replicas->get<int>();
   else if (memberAt(record.response, {"spec"}))  // a Scale leaves a zero out
     seen.replicas = record.subresource == "scale" ? 0 : 1;
+  if (stopped && seen.replicas != 0) seen.raisedAt = record.at;
   if (const json* status = memberAt(record.response, {"status"})) {
     const json* replicas = memberAt(status, {"replicas"});
     seen.statusReplicas = replicas && replicas->is_number() ? replicas->get<int>() : 0;

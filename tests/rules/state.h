@@ -61,6 +61,7 @@ struct BackupSeen {
 
 struct WorkloadSeen {
   std::optional<int> replicas, statusReplicas;
+  WallTime raisedAt{};  // when somebody last started it: from 0 to more
 };
 
 struct JobSeen {

@@ -246,7 +246,6 @@ Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespa
         if (!decoded) return decoded.error();
         out.frameworkClass = std::move(*decoded);
       }
-      if (auto done = workloads(out, call); !done) return done;
     }
   }
   if (!repositoryOf.empty()) {
@@ -265,7 +264,9 @@ Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespa
       }
     }
   }
-  return jobs(out, namespace_, ownerUid, call);
+  if (auto done = jobs(out, namespace_, ownerUid, call); !done) return done;
+  // Last: what is decided from them (S8) must not wait for other reads meanwhile.
+  return out.framework ? workloads(out, call) : Result<void>();
 }
 
 Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const std::string& namespace_,

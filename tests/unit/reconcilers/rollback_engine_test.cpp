@@ -150,6 +150,32 @@ TEST_CASE(
   REQUIRE(world.rollback->status.message.find("--show-managed-fields") != std::string::npos);
 }
 
+TEST_CASE(
+    "Given a deposed leader's write that stops the application, when it arrives after another went back, then it "
+    "misses") {
+  World world;
+  std::optional<rollback::kube::Request> late;
+  for (int i = 0; i < 200 && !late; ++i) {
+    for (const auto& request : world.decide().requests)
+      if (request.subresource == "scale") late = request;
+    if (!late) world.pass();
+  }
+  REQUIRE(late);
+  const bool lost = GENERATE(false, true);
+  if (lost) {
+    world.loseRollback(true);
+    REQUIRE(world.runFramework());
+  } else {
+    world.rollback->spec.abort = true;
+    REQUIRE(world.run());
+    REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  }
+  INFO(story(world));
+  REQUIRE(world.lockFree());
+  REQUIRE_FALSE(world.send(*late));
+  REQUIRE(world.serving());
+}
+
 TEST_CASE("Given somebody who sets the image back at once, when switching, then a few writes later it says so") {
   World world;
   for (int i = 0; i < 400 && !world.ended(); ++i) {

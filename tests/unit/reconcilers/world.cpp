@@ -297,6 +297,11 @@ bool World::send(const kube::Request& request) {
       return false;
     if (request.subresource == "scale") {
       deployment.replicas = body["spec"]["replicas"];
+    } else if (body["metadata"].contains("annotations")) {
+      for (const auto& [name, value] : body["metadata"]["annotations"].items())
+        deployment.meta.annotations[name] = value;
+      touch(deployment.meta);
+      return true;
     } else {
       if (deployment.replicas != 0 || livePods() > 0) violation("the image was changed while pods run");
       deployment.containers[0].image = body["spec"]["template"]["spec"]["containers"][0]["image"];

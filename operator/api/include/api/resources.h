@@ -34,6 +34,8 @@ inline constexpr const char* kAnnotationTask = "rollback.pa-ecosystem.io/task";
 inline constexpr const char* kAnnotationGo = "rollback.pa-ecosystem.io/go";
 // On a Framework: an administrator gives up the lock of the rollback with that uid.
 inline constexpr const char* kAnnotationUnlock = "rollback.pa-ecosystem.io/unlock";
+// On a workload: uid of the rollback that went back without having had to change it.
+inline constexpr const char* kAnnotationFence = "rollback.pa-ecosystem.io/fence";
 
 // On a BackupRepository: another value than before asks for a scan now.
 inline constexpr const char* kAnnotationScan = "rollback.pa-ecosystem.io/scan";
