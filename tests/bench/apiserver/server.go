@@ -232,6 +232,7 @@ var kinds = map[string]string{
 	"pods": "Pod", "configmaps": "ConfigMap", "namespaces": "Namespace", "deployments": "Deployment", "statefulsets": "StatefulSet", "jobs": "Job",
 	"frameworks": "Framework", "frameworkrollbacks": "FrameworkRollback", "frameworkbackups": "FrameworkBackup", "frameworkclasses": "FrameworkClass",
 	"backuprepositories": "BackupRepository", "leases": "Lease", "events": "Event", "persistentvolumeclaims": "PersistentVolumeClaim",
+	"horizontalpodautoscalers": "HorizontalPodAutoscaler",
 }
 
 // Pages of what is there now. (A real server's later pages are of the first one's instant; nothing changes while the benches list.)
@@ -350,6 +351,7 @@ func discovery(w http.ResponseWriter, r *http.Request) bool {
 	groups := map[string][]string{
 		"v1":                                {"pods", "configmaps", "namespaces", "events", "persistentvolumeclaims"},
 		"apps/v1":                           {"deployments", "statefulsets"},
+		"autoscaling/v2":                    {"horizontalpodautoscalers"},
 		"batch/v1":                          {"jobs"},
 		"coordination.k8s.io/v1":            {"leases"},
 		"rollback.pa-ecosystem.io/v1alpha1": {"frameworks", "frameworkrollbacks", "frameworkbackups", "frameworkclasses", "backuprepositories"},
