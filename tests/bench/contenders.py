@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "build/bench"
 OPERATOR = ROOT / "build" / os.environ.get("PRESET", "release") / "bin/rollback-operator"
 TICKS = os.sysconf("SC_CLK_TCK")
+NAMES = ("rollback-operator", "controller-runtime", "kube-rs")
 
 
 def free_port():
@@ -143,9 +145,22 @@ class Operator(Contender):
         self.config.parent.rmdir()
 
 
-def start(name, server, expect):
+def built(names):
+    """Those of `names` that can be run; the others are named."""
+    out = []
+    for name in names:
+        if name == "rollback-operator" or (OUT / f"{name}-peer").exists():
+            out.append(name)
+        else:
+            print(f"{name} is not built (tests/bench/peers/build.sh): left out", file=sys.stderr)
+    return out
+
+
+def start(name, server, expect, workers=4, passes=0, status_bytes=0):
+    """With `passes` a peer makes that many for each rollback; else its reconciles do nothing. The operator does what it does."""
     if name == "rollback-operator":
-        return Operator(server, expect)
+        return Operator(server, expect, workers)
     if name == "controller-runtime":
-        return Contender(name, [OUT / "controller-runtime-peer", "-server", server.url, f"-expect={expect}"])
-    return Contender(name, [OUT / "kube-rs-peer", server.url, str(expect)])
+        return Contender(name, [OUT / "controller-runtime-peer", "-server", server.url, f"-expect={expect}", f"-workers={workers}", f"-passes={passes}",
+                                f"-status-bytes={status_bytes}"])
+    return Contender(name, [OUT / "kube-rs-peer", server.url, expect, workers, passes, status_bytes])
