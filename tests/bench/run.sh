@@ -26,7 +26,7 @@ case $bench in
     exec python3 -B tests/bench/caches/bench.py "$@" ;;
   events)
     build rollback-operator
-    PEERS="" tests/bench/peers/build.sh
+    tests/bench/peers/build.sh
     exec python3 -B tests/bench/events/bench.py "$@" ;;
   downtime)
     [ "$(id -u)" = 0 ] || { echo "bench: downtime needs root: it makes a node" >&2; exit 1; }
