@@ -96,9 +96,12 @@ class CatalogueTest(ShopTest):
         LAB.framework_runs("1.0.0", shop.namespace)
         shop.backup()
         good = folder_of(shop, entries(shop.namespace)["before"]["status"]["path"])
+        owner = good.stat()
         for n in range(1000):
             copy = good.parent / f"shop-backup-20240101-{n:06d}"
             shutil.copytree(good, copy, copy_function=os.link)
+            for directory, _, _ in os.walk(copy):   # readable by the mover, as the files are
+                os.chown(directory, owner.st_uid, owner.st_gid)
             if n % 100 == 0:                       # some are damaged
                 (copy / "SHA256SUMS").unlink()
         jobs = set()
