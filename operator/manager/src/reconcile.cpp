@@ -6,9 +6,9 @@
 namespace rollback::manager {
 namespace {
 
-// Bounds one run: an object that always has something to write must not starve the others.
-constexpr int kPasses = 40;
 constexpr Millis kStale{100};
+constexpr Millis kTurn{
+    1};  // whoever has more to write goes on after those that wait: nobody starves, a thousand at once begin at once
 
 enum class Sent { Yes, Stale };
 
@@ -41,26 +41,23 @@ runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> cl
              const std::string& key, const runtime::ReconcileContext& context) -> Result<runtime::ReconcileResult> {
     const auto [namespace_, name] = runtime::splitObjectKey(key);
     const Gatherer::Call call{context.deadline, context.cancel};
-    for (int pass = 0; pass < kPasses; ++pass) {
-      auto decided = decide(namespace_, name, call);
-      if (!decided) return decided.error();
-      if (!*decided) return runtime::ReconcileResult{};
-      const auto& decision = (*decided)->decision;
-      for (const auto& request : decision.requests) {
-        auto sent = send(*client, request, context, **decided);
-        if (!sent) return sent.error();
-        if (*sent == Sent::Stale) return runtime::ReconcileResult{kStale, {}};
-        if (request.mutates() && request.subresource != "status")
-          runtime::log(runtime::Level::Info, "acted", {{"request", request.describe()}});
-      }
-      for (const auto& event : decision.events) {
-        recorder.record({(*decided)->regarding, event.type, event.reason, event.action, event.note, {}});
-        runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note,
-                     {{"reason", event.reason}});
-      }
-      if (!decision.again || decision.requests.empty()) return runtime::ReconcileResult{decision.requeueAfter, {}};
+    auto decided = decide(namespace_, name, call);
+    if (!decided) return decided.error();
+    if (!*decided) return runtime::ReconcileResult{};
+    const auto& decision = (*decided)->decision;
+    for (const auto& request : decision.requests) {
+      auto sent = send(*client, request, context, **decided);
+      if (!sent) return sent.error();
+      if (*sent == Sent::Stale) return runtime::ReconcileResult{kStale, {}};
+      if (request.mutates() && request.subresource != "status")
+        runtime::log(runtime::Level::Info, "acted", {{"request", request.describe()}});
     }
-    return runtime::ReconcileResult{kStale, {}};
+    for (const auto& event : decision.events) {
+      recorder.record({(*decided)->regarding, event.type, event.reason, event.action, event.note, {}});
+      runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note,
+                   {{"reason", event.reason}});
+    }
+    return runtime::ReconcileResult{decision.again && !decision.requests.empty() ? kTurn : decision.requeueAfter, {}};
   };
 }
 

@@ -15,9 +15,7 @@ the operator's had. The table says how many requests each made.
 Not the same, in favour of a peer: it decides nothing; every write of it is that one status, so there are no Jobs, it is sent no events of
 them and their pods, and its lists of them are empty; it decodes few fields of our kinds, and its status is one long string; Frameworks
 have no status; it reads no pod's log, asks for no autoscalers or rights, and reconciles no Framework beside. Not the same, either way:
-where the operator knows what comes next it goes on at once with the same rollback, for up to 40 passes, while every pass of a peer comes
-of the event of the last one's write and takes its turn among the others. That spares the operator its turns and makes the first write of
-a rollback wait when more come at once than there are workers. kube-rs takes who waits in no order, the other two in the order of coming.
+kube-rs takes who waits in no order, the other two in the order of coming.
 
     bench.py [--rollbacks 1000] [--workers 4] [--rounds 1] [--only a,b]       without the operator: --passes 76 --status-bytes 9000
 """
