@@ -204,8 +204,9 @@ def fetch(url, timeout=15.0):
 
 class Poller:
     """Customers who ask all the time, a request every `every` seconds whether or not earlier ones were answered, each on a connection of
-    its own and patient enough that a slow answer is not a lost one. gaps() are the times when nobody got a 200."""
-    CUSTOMERS = 4
+    its own and patient enough that a slow answer is not a lost one. gaps() are the times when nobody got a 200. Many take turns: a connection
+    to a pod that has just gone leads nowhere until patience ends, and that must not silence the others."""
+    CUSTOMERS = 64
     FLAP = 0.25
 
     def __init__(self, url, every=0.05, patience=15.0):
