@@ -17,6 +17,7 @@ using namespace rollback::rules;
 
 // The order in which the server executed the writes: every accepted one has the revision it made.
 unsigned long long revisionOf(const Record& record) {
+  if (takenAway(record.response)) return 0;  // the answer is the object as it was, with its old revision
   const std::string text = textAt(record.response, {"metadata", "resourceVersion"});
   return text.empty() ? 0 : std::strtoull(text.c_str(), nullptr, 10);
 }

@@ -53,6 +53,11 @@ bool RollbackSeen::ended() const { return isEndingPhase(phase); }
 
 std::string workloadKey(const Record& record) { return record.resource + " " + record.namespace_ + "/" + record.name; }
 
+bool takenAway(const json* object) {
+  const json* finalizers = memberAt(object, {"metadata", "finalizers"});
+  return memberAt(object, {"metadata", "deletionTimestamp"}) && (!finalizers || finalizers->empty());
+}
+
 bool hasFinalizerIn(const json* object, const std::string& finalizer) {
   const json* all = memberAt(object, {"metadata", "finalizers"});
   if (all && all->is_array())
@@ -209,9 +214,15 @@ void State::apply(const Record& record) {
   if (record.group == api::kGroup) {
     if (record.verb == "delete" && !memberAt(record.response, {"spec"})) {
       if (record.resource == "frameworks") frameworks.erase(record.namespace_ + "/" + record.name);
+      if (record.resource == "frameworkrollbacks")
+        for (const auto& [uid, rollback] : rollbacks)
+          if (rollback.namespace_ == record.namespace_ && rollback.name == record.name) gone.insert(uid);
       return;
     }
-    if (record.resource == "frameworkrollbacks") seeRollback(*this, record);
+    if (record.resource == "frameworkrollbacks") {
+      seeRollback(*this, record);
+      if (takenAway(record.response)) gone.insert(textAt(record.response, {"metadata", "uid"}));
+    }
     if (record.resource == "frameworks") seeFramework(*this, record);
     if (record.resource == "frameworkbackups" && record.response) {
       const std::string uid = textAt(record.response, {"metadata", "uid"});

@@ -81,6 +81,7 @@ class State {
   std::set<std::string> ledgers;                    // namespace/name
   std::map<std::string, std::string> wishDone;      // wish → uid of the first that mutated for it
   std::set<std::string> terminating;                // namespaces
+  std::set<std::string> gone;                       // uids of rollbacks whose object is no more
   std::set<std::string> named;                      // "owner's uid/Job": was in a journal, which may have gone on since
 
   void apply(const Record& record);
@@ -97,6 +98,8 @@ std::vector<StepSeen> stepsOf(const json* status);
 LockSeen lockOf(const json* framework, const std::string& namespace_);
 bool isEndingPhase(const std::string& phase);
 std::string workloadKey(const Record& record);
+// The last finalizer of a deleted object went, and the object with it.
+bool takenAway(const json* object);
 bool hasFinalizerIn(const json* object, const std::string& finalizer);
 
 }  // namespace rollback::rules
