@@ -25,6 +25,23 @@ bool runs(const StepContext& context, const api::StepRecord* line) {
          });
 }
 
+// A kubelet shows a changed annotation in the pod at once, as a rule; one that missed the change does so when it syncs
+// the pod anyway, more than a minute later (seen). The application waits, so the token is said again, which is a
+// change.
+constexpr std::int64_t kSayAgainSeconds = 4, kMostSaid = 12;
+
+// What the pod's go annotation is to become; empty: it stays.
+std::string nextGo(StepContext& context, const std::string& store, const std::string& now) {
+  const std::string token = context.record("ArmSwitch", store).token;
+  if (now.empty()) return token;
+  WallTime since{};
+  if (!parseTime(context.record("Go", store).startedAt, since)) return {};
+  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(context.now() - since).count();
+  const std::int64_t times = std::min(waited / kSayAgainSeconds, kMostSaid);
+  const std::string next = token + " " + std::to_string(times);
+  return times > 0 && next != now ? next : std::string();
+}
+
 std::string goAnnotation(const kube::Pod& pod) {
   const auto found = pod.meta.annotations.find("rollback.pa-ecosystem.io/go");
   return found == pod.meta.annotations.end() ? std::string() : found->second;
@@ -59,8 +76,9 @@ StepResult switchStore(StepContext& context, const std::string& store) {
   if (result.kind != StepResult::Kind::Wait) return result;
   const JobView* view = findJob(context.in.ns.jobs, context.record("ArmSwitch", store).jobName);
   const kube::Pod* pod = view ? view->runningPod() : nullptr;
-  if (pod && goAnnotation(*pod).empty())
-    return StepResult::act({giveGo(*pod, context.record("ArmSwitch", store).token)});
+  if (pod)
+    if (const std::string next = nextGo(context, store, goAnnotation(*pod)); !next.empty())
+      return StepResult::act({giveGo(*pod, next)});
   if (result.message.empty()) result.message = "switching store " + store;
   result.recheck = Millis(500);
   return result;

@@ -177,7 +177,7 @@ class FaultTest(ShopTest):
                 LAB.kubectl("delete", "pod", "db-0", "-n", shop.namespace, "--grace-period=0", "--force")
             else:
                 LAB.kubectl("exec", "db-0", "-n", shop.namespace, "--", "bash", "-c",
-                            "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) in *'walwriter'*) kill -9 ${p#/proc/};; esac; done")
+                            "for p in /proc/[0-9]*; do case $(tr '\\0' ' ' <$p/cmdline 2>/dev/null) in 'postgres: walwriter'*) kill -9 ${p#/proc/};; esac; done")
         # Either it waits for the server and goes on, or it ends with the application as it was.
         endings = ("Succeeded", "Failed", "Aborted") if step == "Stage" else ("Succeeded", "Reverted")
         return self.disturbed(f"server killed ({how})", disturb, endings, f"-{step.lower()}-{how}")

@@ -210,7 +210,7 @@ void World::changed(const std::string& plural, const json& object, bool gone) {
     else if (!gone) {
       const std::string go = at(object, {"metadata", "annotations", api::kAnnotationGo});
       const auto process = processes.find(uid);
-      if (process != processes.end() && process->second.go != go && !go.empty()) {
+      if (process != processes.end() && process->second.go.empty() && !go.empty()) {
         process->second.go = go;
         timeline.after(latency(), [this, uid] { runMover(uid); });
       }

@@ -89,6 +89,11 @@ TEST_CASE("before the go token nothing is changed") {
     world.task.deadlineSeconds = 5;
     REQUIRE(switchOver(world.task, world.env).code == "NoGo");
   }
+  SECTION("it comes, said again") {
+    world.go.token += " 2";
+    REQUIRE(switchOver(world.task, world.env).kind == Kind::Succeeded);
+    return;
+  }
   SECTION("another attempt's") {
     world.go.token = "stale";
     REQUIRE(switchOver(world.task, world.env).code == "WrongToken");

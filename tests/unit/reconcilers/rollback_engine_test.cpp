@@ -150,6 +150,20 @@ TEST_CASE(
   REQUIRE(world.rollback->status.message.find("--show-managed-fields") != std::string::npos);
 }
 
+TEST_CASE("Given a kubelet that does not show the go token, when the application waits, then it is said again") {
+  World world;
+  world.goesMissed = 2;
+  REQUIRE(world.run());
+  INFO(story(world));
+  requireTidy(world);
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.goesMissed == 0);
+  REQUIRE(world.rollback->status.downtime->milliseconds < 20000);
+  const auto said = std::count_if(world.log.begin(), world.log.end(),
+                                  [](const std::string& line) { return line.rfind("PATCH pods", 0) == 0; });
+  REQUIRE(said == 3);
+}
+
 TEST_CASE(
     "Given a deposed leader's write that stops the application, when it arrives after another went back, then it "
     "misses") {

@@ -315,6 +315,10 @@ bool World::send(const kube::Request& request) {
       if (model.pod.meta.name == request.name) {
         if (livePods() > 0) violation("S8: go was given while the application runs");
         model.pod.meta.annotations[api::kAnnotationGo] = body["metadata"]["annotations"][api::kAnnotationGo];
+        if (goesMissed > 0)
+          --goesMissed;
+        else
+          model.shownGo = model.pod.meta.annotations[api::kAnnotationGo];
         return true;
       }
     return false;
@@ -386,7 +390,7 @@ void World::runMover(ModelJob& model) {
   };
   auto script = scripted.find(model.verb);
   if (script == scripted.end()) script = scripted.find(model.verb + " " + base);
-  if (script != scripted.end() && !(model.verb == "switch" && model.pod.meta.annotations[api::kAnnotationGo].empty())) {
+  if (script != scripted.end() && !(model.verb == "switch" && model.shownGo.empty())) {
     const Outcome outcome = script->second;
     scripted.erase(script);
     return finish(outcome);
@@ -469,7 +473,7 @@ void World::runMover(ModelJob& model) {
     return finish(succeeded({{"stageOid", databases[name].oid}, {"liveOid", live.oid}, {"systemIdentifier", server}}));
   }
   if (model.verb == "switch") {
-    if (model.pod.meta.annotations[api::kAnnotationGo] != task["token"]) {
+    if (model.shownGo.substr(0, model.shownGo.find(' ')) != task["token"]) {
       model.progress = reconcilers::MoverProgress{{}, "waiting for go"};
       return;
     }

@@ -33,6 +33,7 @@ struct ModelJob {
   kube::Pod pod;
   std::optional<reconcilers::Outcome> outcome;
   bool waitingForGo = false;
+  std::string shownGo;  // what the pod sees of its go annotation
   std::optional<reconcilers::MoverProgress> progress;
 };
 
@@ -55,6 +56,7 @@ class World {
   std::function<void(reconcilers::RollbackSnapshot&)> changeSnapshot;  // what is seen, at last
   std::string keyState = "Match";
   bool checkHealthy = true;
+  int goesMissed = 0;        // so many changes of a go annotation the kubelet does not show
   bool terminating = false;  // the namespace
 
   // --- the world
