@@ -115,7 +115,7 @@ class FaultTest(ShopTest):
                 self.prepare(shop)
 
                 def disturb(name):
-                    for _ in range(8):      # then it is left to end
+                    for _ in range(min(kills, 8)):      # then it is left to end
                         if not self.until(shop, name, self.moment()):
                             return
                         operator.kill()

@@ -181,6 +181,23 @@ TEST_CASE("a switch that comes to the lock after everything was taken back finds
   }
 }
 
+TEST_CASE("what a switch and a switchback say they did is so, whichever answer the server owes them") {
+  for (const bool back : {false, true}) {
+    const int count = statementsOf(back ? switchBack : switchOver, back);
+    for (int at = 1; at <= count; ++at)
+      for (const Hit hit : {Hit::CrashBefore, Hit::CrashAfter, Hit::LoseAnswer}) {
+        World world;
+        if (back) switchOver(world.task, world.env);
+        world.server.hitAt(at, hit);
+        const auto outcome = back ? switchBack(world.task, world.env) : switchOver(world.task, world.env);
+        INFO((back ? "switchback" : "switch")
+             << " hit " << static_cast<int>(hit) << " at " << at << ": " << outcome.result);
+        if (outcome.kind != Kind::Succeeded) continue;
+        REQUIRE(outcome.result.find(back ? "\"revertedOid\":200" : "\"prevOid\":100") != std::string::npos);
+      }
+  }
+}
+
 TEST_CASE("every crash of switchback where nothing was switched, twice, ends out of a switch's reach") {
   const int count = statementsOf(switchBack, false);
   for (int first = 1; first <= count; ++first)

@@ -68,6 +68,7 @@ class SwitchBack {
         if (auto ok = swap_.renameAll({{seen->stagedName, aside, stageOid}}, ""); !ok) return ok.error();
         return false;
       }
+      reverted_ = seen->stagedName == task_.names.reverted;
       if (seen->liveOpen) return true;
       if (auto ok = swap_.setOpen(live, liveOid, true); !ok) return ok.error();
       return false;
@@ -122,10 +123,8 @@ class SwitchBack {
   }
 
   Outcome done() {
-    auto seen = swap_.look();
-    const bool reverted = seen && seen->stagedName == task_.names.reverted && !task_.names.reverted.empty();
     return succeeded(
-        nlohmann::json{{"liveOid", task_.expect.liveOid}, {"revertedOid", reverted ? task_.expect.stageOid : 0}}
+        nlohmann::json{{"liveOid", task_.expect.liveOid}, {"revertedOid", reverted_ ? task_.expect.stageOid : 0}}
             .dump());
   }
 
@@ -133,6 +132,7 @@ class SwitchBack {
   Environment& env_;
   SwapSession swap_;
   bool changed_ = false;
+  bool reverted_ = false;  // as seen in the look that found it done; nothing is asked of the server after that
 };
 
 }  // namespace

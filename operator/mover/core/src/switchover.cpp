@@ -138,6 +138,8 @@ class SwitchOver {
     if (seen->live == Situation::Live::Staged) {
       if (!seen->originalName.empty())
         if (auto ok = swap_.setOpen(seen->originalName, liveOid, false); !ok) return ok.error();
+      const auto prev = seen->databases.find(task_.names.prev);
+      kept_ = prev != seen->databases.end() && prev->second.oid == liveOid;
       if (seen->liveOpen) return true;
       if (auto ok = swap_.setOpen(live, stageOid, true); !ok) return ok.error();
       return false;  // looked at once more
@@ -177,11 +179,8 @@ class SwitchOver {
 
   Outcome done() {
     const auto took = env_.clock.now() - started_;
-    auto seen = swap_.look();
-    const auto prev = seen ? seen->databases.find(task_.names.prev) : DatabasesSeen::const_iterator{};
-    const bool kept = seen && prev != seen->databases.end() && prev->second.oid == task_.expect.liveOid;
     nlohmann::json result = {{"liveOid", task_.expect.stageOid},
-                             {"prevOid", kept ? task_.expect.liveOid : 0},
+                             {"prevOid", kept_ ? task_.expect.liveOid : 0},
                              {"swappedAt", swappedAt_},
                              {"openedAt", formatMicroTime(env_.clock.wall())},
                              {"milliseconds", took.count()}};
@@ -192,6 +191,7 @@ class SwitchOver {
   Environment& env_;
   SwapSession swap_;
   bool locked_ = false;
+  bool kept_ = false;  // as seen in the look that found it done
   MonoTime started_;
   std::string swappedAt_;  // empty if an earlier run did it
 };
