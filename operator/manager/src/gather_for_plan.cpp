@@ -10,14 +10,7 @@ namespace rollback::manager {
 
 Result<void> Gatherer::forTarget(reconcilers::RollbackSnapshot& out, const Call& call) {
   const std::string& namespace_ = out.rollback.meta.namespace_;
-  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto backup = api::decodeFrameworkBackup(item);
-                                if (!backup) return backup.error();
-                                out.backups.push_back(std::move(*backup));
-                                return {};
-                              });
-  if (!listed) return listed.error();
+  if (auto done = backups(out.backups, namespace_, call); !done) return done;
   if (!out.ns.optIn.allowed) return {};
   auto request = kube::get(kube::resources::kConfigMaps, namespace_, reconcilers::ledgerName(out.rollback));
   request.asServiceAccount = api::kRunner;

@@ -7,8 +7,8 @@ namespace rollback::manager {
 namespace {
 
 constexpr Millis kStale{100};
-constexpr Millis kTurn{
-    1};  // whoever has more to write goes on after those that wait: nobody starves, a thousand at once begin at once
+// Whoever has more to write goes on after those that wait: nobody starves, a thousand at once begin at once.
+constexpr Millis kTurn{1};
 
 enum class Sent { Yes, Stale };
 

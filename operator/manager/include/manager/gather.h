@@ -46,6 +46,8 @@ class Gatherer {
 
  private:
   Result<std::optional<std::string>> read(const kube::Request& request, const Call& call);
+  // Every FrameworkBackup of a namespace, in pages.
+  Result<void> backups(std::vector<api::FrameworkBackup>& out, const std::string& namespace_, const Call& call);
   // Entries, what rollbacks need of them, and which repository a framework names.
   Result<void> catalogue(reconcilers::RepositorySnapshot& out, const std::string& namespace_, const Call& call);
   Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
