@@ -3,18 +3,18 @@
 #include <catch2/catch.hpp>
 
 #include "api/resources.h"
-#include "world.h"
+#include "endings.h"
 
 using namespace rollback;
 using api::Phase;
 using reconcilers::Outcome;
+using rollback::test::kNew;
+using rollback::test::kOld;
+using rollback::test::refusal;
 using rollback::test::undoOf;
 using rollback::test::World;
 
 namespace {
-
-constexpr const char* kOld = "localhost/demo-app:1.0.0";
-constexpr const char* kNew = "localhost/demo-app:2.0.0";
 
 struct Failure {
   const char* name;
@@ -22,16 +22,8 @@ struct Failure {
   bool switched;  // the data, when it is held
 };
 
-Outcome failed(const char* code) {
-  Outcome outcome;
-  outcome.kind = Outcome::Kind::Refused;
-  outcome.code = code;
-  outcome.message = "on purpose";
-  return outcome;
-}
-
 const Failure kFailures[] = {
-    {"the switch is refused", [](World& w) { w.scripted["switch"] = failed("ForeignSession"); }, false},
+    {"the switch is refused", [](World& w) { w.scripted["switch"] = refusal("ForeignSession"); }, false},
     {"the target does not become ready", [](World& w) { w.brokenImages.insert(kOld); }, true},
     {"the target is unhealthy", [](World& w) { w.checkHealthy = false; }, true},
 };
@@ -91,7 +83,7 @@ TEST_CASE("Given onFailure Hold, when it fails after Quiesce, then everything is
 TEST_CASE("Given onFailure Hold, when it fails before Quiesce, then nothing was touched and nothing is held") {
   World world;
   world.rollback->spec.onFailure = "Hold";
-  world.scripted["stage"] = failed("BackupDamaged");
+  world.scripted["stage"] = refusal("BackupDamaged");
   REQUIRE(world.run());
   REQUIRE(world.rollback->status.reason == "NothingTouched");
   requireAsBefore(world);

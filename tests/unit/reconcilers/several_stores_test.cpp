@@ -4,47 +4,27 @@
 
 #include "api/digest.h"
 #include "api/resources.h"
+#include "endings.h"
 #include "stores/postgres.h"
-#include "world.h"
 
 using namespace rollback;
 using api::Phase;
 using reconcilers::Outcome;
+using rollback::test::kNew;
+using rollback::test::kOld;
+using rollback::test::refusal;
+using rollback::test::requireTidy;
 using rollback::test::undoOf;
 using rollback::test::World;
 
 namespace {
 
-constexpr const char* kOld = "localhost/demo-app:1.0.0";
-constexpr const char* kNew = "localhost/demo-app:2.0.0";
 const std::string kBoth[] = {"shop", "audit"};
 
 World twoStores(bool ownServer = false) {
   World world;
   world.addStore("audit", ownServer);
   return world;
-}
-
-Outcome refused(const char* code) {
-  Outcome outcome;
-  outcome.kind = Outcome::Kind::Refused;
-  outcome.code = code;
-  outcome.message = "on purpose";
-  return outcome;
-}
-
-// Nothing at work, both live databases open, every other one closed and known to the framework.
-void requireTidy(const World& world) {
-  REQUIRE(world.violations.empty());
-  REQUIRE(world.lockFree());
-  REQUIRE(world.liveJobs() == 0);
-  REQUIRE(world.serving());
-  for (const auto& [name, database] : world.databases) {
-    INFO(name);
-    REQUIRE(database.open == world.isLive(name));
-    if (!world.isLive(name)) REQUIRE(world.keeps(name, database.oid));
-  }
-  REQUIRE(world.framework.status.kept.size() + 2 == world.databases.size());
 }
 
 void requireBoth(const World& world, const char* image, const char* content) {
@@ -161,7 +141,7 @@ TEST_CASE("Given two stores on two servers, when each fits, then their room is n
 TEST_CASE("Given a store that fails before Quiesce, when rolled back, then the other's copy goes too") {
   const std::string verb = GENERATE(as<std::string>(), "verify audit", "stage audit", "stage shop");
   World world = twoStores();
-  world.scripted[verb] = refused("BackupDamaged");
+  world.scripted[verb] = refusal("BackupDamaged");
   REQUIRE(world.run());
   INFO(verb << "\n" << world.story());
   REQUIRE(world.rollback->status.reason == "NothingTouched");
@@ -171,7 +151,7 @@ TEST_CASE("Given a store that fails before Quiesce, when rolled back, then the o
 
 TEST_CASE("Given a store that takes its time to be staged, then no switch waits with a session for hours") {
   World world = twoStores();
-  Outcome away = refused("CannotConnect");
+  Outcome away = refusal("CannotConnect");
   away.kind = Outcome::Kind::Failed;
   world.scripted["stage audit"] = away;
   REQUIRE(world.run());
@@ -191,7 +171,7 @@ TEST_CASE("Given the swap of one store fails after the other's succeeded, then t
   const std::string fails = GENERATE(as<std::string>(), "audit", "shop");
   const std::string other = fails == "audit" ? "shop" : "audit";
   World world = twoStores(GENERATE(false, true));
-  world.scripted["switch " + fails] = refused("ForeignSession");
+  world.scripted["switch " + fails] = refusal("ForeignSession");
   bool wasSwitched = false;
   for (int i = 0; i < 600 && !world.ended(); ++i) {
     world.pass();
@@ -214,7 +194,7 @@ TEST_CASE(
     "Given a swap that fails once and Hold, then it is held with the one switched and the other not, and undone") {
   World world = twoStores();
   world.rollback->spec.onFailure = "Hold";
-  world.scripted["switch audit"] = refused("ForeignSession");
+  world.scripted["switch audit"] = refusal("ForeignSession");
   REQUIRE(world.run());
   INFO(world.story());
   REQUIRE(world.rollback->status.reason == "Held");
@@ -294,7 +274,7 @@ TEST_CASE("Given a rollback of two stores is lost at any pass, then its framewor
   };
   const auto scenario = GENERATE(
       Scenario{"success", [](World&) {}},
-      Scenario{"one is not switched", [](World& w) { w.scripted["switch audit"] = refused("ForeignSession"); }});
+      Scenario{"one is not switched", [](World& w) { w.scripted["switch audit"] = refusal("ForeignSession"); }});
   World start = twoStores();
   scenario.arrange(start);
   int at = 0;

@@ -3,31 +3,17 @@
 #include <catch2/catch.hpp>
 
 #include "api/resources.h"
-#include "world.h"
+#include "endings.h"
 
 using namespace rollback;
 using api::Phase;
+using rollback::test::kNew;
+using rollback::test::kOld;
+using rollback::test::requireTidy;
 using rollback::test::undoOf;
 using rollback::test::World;
 
 namespace {
-
-constexpr const char* kOld = "localhost/demo-app:1.0.0";
-constexpr const char* kNew = "localhost/demo-app:2.0.0";
-
-// Nothing at work, live open, every other database closed and known to the framework.
-void requireTidy(const World& world) {
-  REQUIRE(world.violations.empty());
-  REQUIRE(world.lockFree());
-  REQUIRE(world.liveJobs() == 0);
-  REQUIRE(world.serving());
-  for (const auto& [name, database] : world.databases) {
-    INFO(name);
-    REQUIRE(database.open == (name == "shop"));
-    if (name != "shop") REQUIRE(world.keeps(name, database.oid));
-  }
-  REQUIRE(world.framework.status.kept.size() + 1 == world.databases.size());
-}
 
 void requireRuns(const World& world, const char* image, const char* content) {
   REQUIRE(world.deployment.containers[0].image == image);
