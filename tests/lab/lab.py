@@ -2,6 +2,9 @@
 import atexit
 import contextlib
 import datetime
+import errno
+import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -191,14 +194,40 @@ class Lab:
         return "\n".join(parts)
 
 
+# Below Linux' ephemeral ports (net.ipv4.ip_local_port_range begins at 32768). next() of it is atomic.
+SOURCE_PORTS = itertools.cycle(range(12000, 32000))
+
+
+class FreshConnection(http.client.HTTPConnection):
+    """From a source port that nobody used for minutes. The kernel takes ports up again earlier, and conntrack remembers for 120 s (SYN_SENT)
+    that one which was asking when a pod went leads to that pod: whoever has the port next is told "no route to host" a minute after all is well."""
+
+    def connect(self):
+        while True:
+            self.source_address = ("", next(SOURCE_PORTS))
+            try:
+                return super().connect()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+
+
+class FreshConnections(urllib.request.HTTPHandler):
+    def http_open(self, req):
+        return self.do_open(FreshConnection, req)
+
+
+OPENER = urllib.request.build_opener(FreshConnections)
+
+
 def fetch(url, timeout=15.0):
     """(status, body); status 0 when nobody answered. Patient: a machine may be busy, and who is away refuses at once."""
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as answer:
+        with OPENER.open(url, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode(errors="replace")
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         return 0, str(error)
 
 

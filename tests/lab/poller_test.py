@@ -1,10 +1,12 @@
-"""What the poller calls one gap in service."""
+"""What the poller calls one gap in service, and how it asks."""
+import http.server
 import pathlib
 import sys
+import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from lab.lab import Poller                                  # noqa: E402
+from lab.lab import Poller, fetch                           # noqa: E402
 
 
 class GapsTest(unittest.TestCase):
@@ -28,6 +30,32 @@ class GapsTest(unittest.TestCase):
     def test_two_with_service_between_them_are_two(self):
         self.assertEqual(self.gaps((1.0, 1.1, False), (1.2, 1.3, True), (1.5, 1.6, True), (1.8, 1.9, False), (2.0, 2.1, True)),
                          [(1.0, 1.3), (1.8, 2.1)])
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    ports = []
+
+    def do_GET(self):
+        self.ports.append(self.client_address[1])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+class FetchTest(unittest.TestCase):
+    def test_no_port_is_taken_twice(self):
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            statuses = [fetch(f"http://127.0.0.1:{server.server_port}/")[0] for _ in range(50)]
+            server.shutdown()
+        self.assertEqual(statuses, [200] * 50)
+        self.assertEqual(len(set(Server.ports)), 50)
+        self.assertLess(max(Server.ports), 32768, "the kernel gives those from 32768 on to others")
+
+    def test_nobody_there(self):
+        self.assertEqual(fetch("http://127.0.0.1:1/")[0], 0)
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ def scan_again(shop, value):
 
 
 def folder_of(shop, path):
-    """Where a backup's folder is on this machine."""
-    found = list((pathlib.Path(LAB.env["CLUSTER_STATE"]) / "volumes").rglob(path))
-    assert found, f"no volume holds {path}"
-    return max(found, key=lambda p: p.stat().st_mtime)
+    """Where a backup's folder is on this machine. Two shops may have one of the same name: its instant is in seconds."""
+    claim = LAB.get("backuprepository", "backups", "-n", shop.namespace)["spec"]["volume"]["persistentVolumeClaim"]["claimName"]
+    volume = LAB.get("persistentvolumeclaim", claim, "-n", shop.namespace)["spec"]["volumeName"]
+    return next((pathlib.Path(LAB.env["CLUSTER_STATE"]) / "volumes" / volume).rglob(path))
 
 
 def changed(before, after):
