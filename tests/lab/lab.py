@@ -263,19 +263,20 @@ class Poller:
             thread.join()
 
     def gaps(self):
-        """[Gap]: from the asking of the first that failed to the answer of the first good one asked
-        after it. A request asked earlier and answered late does not end a gap, and good answers for less than FLAP seconds do not: of two
-        requests in a server that is ended, the later may be answered and the earlier cut off."""
+        """[Gap]: from the asking of the first that failed to the first good answer that was asked for after it. A failure says that nobody was
+        there when it was asked, a good answer that somebody was when it came: one asked for in the gap may come late (TCP tries a connection
+        that led nowhere again after 1, 3 and 7 s). Good answers for less than FLAP seconds do not end a gap: of two requests in a server
+        that is ended, the later may be answered and the earlier cut off."""
         out, down = [], False
-        for asked, answered, how in sorted(self.answers):
-            if how == 200:
-                if down:
-                    out[-1].until, down = answered, False
-            elif down or (out and asked < out[-1].until + self.FLAP):
-                out[-1].until, down = answered, True
+        for at, asked, how in sorted((answered if how == 200 else asked, asked, str(how)) for asked, answered, how in self.answers):
+            if how == "200":
+                if down and asked >= out[-1].since:
+                    out[-1].until, down = at, False
+            elif down or (out and at < out[-1].until + self.FLAP):
                 out[-1].why.append(how)
+                out[-1].until, down = at, True
             else:
-                out.append(Gap(asked, answered, [how]))
+                out.append(Gap(at, at, [how]))
                 down = True
         return out
 

@@ -27,6 +27,10 @@ class GapsTest(unittest.TestCase):
     def test_a_good_answer_from_a_server_that_is_being_ended_does_not_end_it(self):
         self.assertEqual(self.gaps((1.0, 1.2, False), (1.05, 1.1, True), (1.15, 1.2, False), (3.2, 3.3, True)), [(1.0, 3.3)])
 
+    def test_a_good_answer_that_comes_late_neither_lengthens_it_nor_hides_the_next(self):
+        self.assertEqual(self.gaps((1.2, 1.3, False), (1.25, 8.3, True), (1.3, 1.3, False), (3.2, 3.3, True), (5.0, 5.0, False), (6.0, 6.1, True)),
+                         [(1.2, 3.3), (5.0, 6.1)])
+
     def test_two_with_service_between_them_are_two(self):
         self.assertEqual(self.gaps((1.0, 1.1, False), (1.2, 1.3, True), (1.5, 1.6, True), (1.8, 1.9, False), (2.0, 2.1, True)),
                          [(1.0, 1.3), (1.8, 2.1)])
