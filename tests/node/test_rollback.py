@@ -3,7 +3,9 @@ import json
 import threading
 import time
 
-from lab.lab import Acknowledged, Poller, agree, fetch
+import yaml
+
+from lab.lab import ROOT, Acknowledged, Poller, agree, fetch
 from node.shop import LAB, ShopTest
 
 
@@ -96,6 +98,52 @@ class RollbackTest(ShopTest):
         self.assertTrue(shop.serves())
         self.assertTrue(shop.databases()["shop"])
         self.assertIn(shop.version(), ("1.0.0", "2.0.0"))
+
+
+class SeveralStoresTest(ShopTest):
+    LEDGER = """create table migrations (name text); insert into migrations values ('1'); create table entries (id int primary key, amount int);
+                insert into entries select n, n * 10 from generate_series(1, 100) n"""
+
+    def setUp(self):
+        class_ = yaml.safe_load((ROOT / "manifests/samples/demo/class.yaml").read_text())
+        class_["metadata"]["name"] = "shop-and-ledger"
+        class_["spec"]["stores"].append({"name": "ledger", "driver": "postgres", "schema": {"query": "select name from migrations"},
+                                         "checks": [{"name": "entries", "query": "select count(*) from entries", "min": 1}]})
+        LAB.apply_text(json.dumps(class_))
+        self.addCleanup(LAB.kubectl, "delete", "frameworkclass", "shop-and-ledger")
+
+    @staticmethod
+    def with_ledger(document):
+        if document["kind"] == "Framework":
+            document["spec"]["classRef"]["name"] = "shop-and-ledger"
+            first = document["spec"]["stores"][0]
+            document["spec"]["stores"].append({"name": "ledger", "postgres": {**first["postgres"], "database": "ledger"}})
+
+    def test_two_databases_go_back_together_and_are_brought_back_together(self):
+        shop = self.shop(edit=self.with_ledger)
+        shop.sql("create database ledger owner shop", "postgres")
+        shop.sql(f"set role shop; {self.LEDGER}", "ledger")
+        LAB.wait_for("both schemas to be known", lambda: len(LAB.get("framework", "shop", "-n", shop.namespace)["status"].get("running", {}).get("schemas", [])) == 2, 180)
+        shop.upgraded()
+        shop.sql("insert into migrations values ('2'); delete from entries where id > 1", "ledger")
+        shop.rollback()
+        first = self.ended(shop, "Succeeded")
+        self.assertEqual([(s["name"], s["action"]) for s in first["plan"]["stores"]], [("database", "Restore"), ("ledger", "Restore")])
+        kept = sorted(copy["name"] for copy in first["previous"])
+        self.assertRegex(" ".join(kept), r"^ledger_prev_\w+ shop_prev_\w+$")
+        self.assertEqual(shop.databases(), {"shop": True, "ledger": True, **{name: False for name in kept}})
+        self.assertEqual(shop.version(), "1.0.0")
+        self.assertEqual(shop.sql("select count(*), sum(amount) from entries", "ledger"), "100|50500")
+
+        shop.rollback("undo", to={"undo": "back"}, accept={"dataLoss": True})
+        status = self.ended(shop, "Succeeded", "undo")
+        kept = sorted(copy["name"] for copy in status["previous"])
+        self.assertRegex(" ".join(kept), r"^ledger_reverted_\w+ shop_reverted_\w+$")
+        self.assertEqual(shop.databases(), {"shop": True, "ledger": True, **{name: False for name in kept}})
+        self.assertEqual(shop.version(), "2.0.0")
+        self.assertEqual(shop.sql("select (select count(*) from entries), (select max(name) from migrations)", "ledger"), "1|2")
+        self.assertIsNone(shop.lock())
+        self.assertEqual(shop.jobs_unfinished(), [])
 
 
 class AuthorityTest(ShopTest):

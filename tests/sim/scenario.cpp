@@ -19,6 +19,22 @@ json meta(const std::string& name) { return {{"name", name}, {"namespace", World
 
 void furnish(World& world) {
   auto& server = world.server;
+  json classStores = json::array(), frameworkStores = json::array();
+  for (const auto& store : world.stores) {
+    classStores.push_back(
+        {{"name", store.name},
+         {"driver", "postgres"},
+         {"schema", {{"query", "select name from migrations"}}},
+         {"checks", json::array({{{"name", "orders"}, {"query", "select count(*) from orders"}, {"min", 1}}})}});
+    frameworkStores.push_back(
+        {{"name", store.name},
+         {"postgres",
+          {{"host", "db"},
+           {"database", store.database},
+           {"credentialsSecretRef", {{"name", "shop-db"}}},
+           {"tools", {{"workloadRef", {{"kind", "StatefulSet"}, {"name", "db"}}}, {"container", "postgres"}}},
+           {"capacity", "5Gi"}}}});
+  }
   server.optedIn.insert(World::kNamespace);
   server.create("admin", "namespaces",
                 {{"metadata", {{"name", World::kNamespace}}}, {"status", {{"phase", "Active"}}}});
@@ -30,13 +46,7 @@ void furnish(World& world) {
                                       {"health", json::array({{{"name", "ready"},
                                                                {"http", {{"port", 8080}, {"path", "/healthz"}}},
                                                                {"timeoutSeconds", 60}}})}}})},
-         {"stores",
-          json::array(
-              {{{"name", "database"},
-                {"driver", "postgres"},
-                {"schema", {{"query", "select name from migrations"}}},
-                {"checks",
-                 json::array({{{"name", "orders"}, {"query", "select count(*) from orders"}, {"min", 1}}})}}})}}}});
+         {"stores", std::move(classStores)}}}});
   server.create(
       "admin", "statefulsets",
       {{"metadata", meta("db")},
@@ -81,25 +91,16 @@ void furnish(World& world) {
          {"createdAt", formatTime(world.clock.wall() - std::chrono::hours(1))},
          {"verified", {{"at", formatTime(world.clock.wall() - std::chrono::hours(1))}, {"level", "FullRead"}}},
          {"images", json::array({{{"component", "main"}, {"image", kTarget}}})}}}});
-  server.create(
-      "admin", "frameworks",
-      {{"metadata", meta("shop")},
-       {"spec",
-        {{"classRef", {{"name", "demo"}}},
-         {"components", json::array({{{"name", "main"},
-                                      {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
-                                      {"container", "app"},
-                                      {"serviceRef", {{"name", "shop"}}}}})},
-         {"stores",
-          json::array(
-              {{{"name", "database"},
-                {"postgres",
-                 {{"host", "db"},
-                  {"database", World::kDatabase},
-                  {"credentialsSecretRef", {{"name", "shop-db"}}},
-                  {"tools", {{"workloadRef", {{"kind", "StatefulSet"}, {"name", "db"}}}, {"container", "postgres"}}},
-                  {"capacity", "5Gi"}}}}})},
-         {"repositoryRef", {{"name", "backups"}}}}}});
+  server.create("admin", "frameworks",
+                {{"metadata", meta("shop")},
+                 {"spec",
+                  {{"classRef", {{"name", "demo"}}},
+                   {"components", json::array({{{"name", "main"},
+                                                {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
+                                                {"container", "app"},
+                                                {"serviceRef", {{"name", "shop"}}}}})},
+                   {"stores", std::move(frameworkStores)},
+                   {"repositoryRef", {{"name", "backups"}}}}}});
 }
 
 json wish(const std::string& name) {
@@ -183,7 +184,7 @@ class Stage {
 
   // The upgrade did not change the schema.
   void keepSchema() {
-    world_.contents[World::kOriginal].schema = "1.0.0";
+    for (auto& [oid, content] : world_.contents) content.schema = "1.0.0";
     world_.migrates = false;
   }
 
@@ -327,7 +328,7 @@ void Stage::setTheScene() {
     randomUsers();
   }
   if (is("keep")) keepSchema();
-  if (is("revert") || is("held")) world_.brokenImages.insert(kTarget);
+  if (is("revert") || is("held") || is("stores-revert")) world_.brokenImages.insert(kTarget);
   if (is("unhealthy")) world_.healthy = false;
   if (is("refused")) world_.blockers = {{"PreparedTransaction", "there is one"}};
   if (is("unpullable")) world_.unpullableImages.insert(kTarget);
@@ -393,6 +394,7 @@ void Stage::mutateWorld() {
 }
 
 Verdict Stage::play() {
+  if (is("stores") || is("stores-revert") || (is("random") && dice_.chance(0.3))) world_.addStore("ledger", "ledger");
   furnish(world_);
   world_.pass(Millis(3000));
   setTheScene();
@@ -446,12 +448,13 @@ Verdict Stage::play() {
   }
   // However often the operator dies, a scenario ends in the same place.
   static const std::map<std::string, std::string> expected{
-      {"success", "Succeeded"},   {"keep", "Succeeded"},         {"revert", "Reverted"},
-      {"unhealthy", "Reverted"},  {"refused", "Failed"},         {"unpullable", "Failed"},
-      {"stage-fails", "Failed"},  {"stage-killed", "Succeeded"}, {"aborted", "Aborted"},
-      {"suspended", "Succeeded"}, {"stuck", "Failed"},           {"soak", "Succeeded"},
-      {"two", "Succeeded"},       {"again", "Succeeded"},        {"two-replicas", "Succeeded"},
-      {"contested", "Reverted"},  {"aborted-stuck", "Aborted"}};
+      {"success", "Succeeded"},     {"keep", "Succeeded"},         {"revert", "Reverted"},
+      {"unhealthy", "Reverted"},    {"refused", "Failed"},         {"unpullable", "Failed"},
+      {"stage-fails", "Failed"},    {"stage-killed", "Succeeded"}, {"aborted", "Aborted"},
+      {"suspended", "Succeeded"},   {"stuck", "Failed"},           {"soak", "Succeeded"},
+      {"two", "Succeeded"},         {"again", "Succeeded"},        {"two-replicas", "Succeeded"},
+      {"contested", "Reverted"},    {"aborted-stuck", "Aborted"},  {"stores", "Succeeded"},
+      {"stores-revert", "Reverted"}};
   if (const auto known = expected.find(name()); ended && known != expected.end() && phase() != known->second)
     broken("L1", "ended " + phase() + " and not " + known->second);
   Verdict verdict;
@@ -477,7 +480,7 @@ Verdict Stage::play() {
     fleet_->run(world_.clock.time + std::chrono::seconds(2 * kTimeout + 150), [this] { return allEnded(); });
     if (phase("demo/undo-1") != "Succeeded")
       broken("L1", "the undo ended " + phase("demo/undo-1") + " and not Succeeded");
-    if (world_.liveOid() != World::kOriginal) broken("S11", "undone, and the live database is not the original");
+    if (!world_.allOriginal()) broken("S11", "undone, and a live database is not the original");
   }
   // Finalizers, conditions, the schema of what runs now; then nothing more. One run in eight also sees the Jobs go
   // whose time to live is over.
@@ -519,7 +522,9 @@ void Stage::judgeEnd() {
   for (const auto& [uid, process] : world_.processes)
     if (process.mover() && !process.orphan) broken("S10", "mover " + process.pod + " still runs at the end");
   for (const auto& [databaseName, base] : world_.postgres.databases) {
-    if (databaseName == World::kDatabase || databaseName == "postgres") continue;
+    const bool live = std::any_of(world_.stores.begin(), world_.stores.end(),
+                                  [name = databaseName](const Store& store) { return store.database == name; });
+    if (live || databaseName == "postgres") continue;
     if (base.open) broken("S2", "database " + databaseName + " is kept, but open");
     if (held) continue;
     const bool staged = databaseName.find("_stage_") != std::string::npos;
@@ -529,9 +534,8 @@ void Stage::judgeEnd() {
   }
   if (held) return;
   if (locked()) broken("L2", "the framework is locked and no rollback holds it");
-  const auto live = world_.postgres.databases.find(World::kDatabase);
-  if (live == world_.postgres.databases.end() || !live->second.open) {
-    broken("L2", "the live database is closed or gone");
+  if (!world_.allLiveOpen()) {
+    broken("L2", "a live database is closed or gone");
     return;
   }
   if (lastScale_ > 0 && !world_.applicationServes())
@@ -539,15 +543,15 @@ void Stage::judgeEnd() {
                      std::to_string(deployment["spec"].value("replicas", 1)) + " replicas of " + image);
   if (world_.imageSetByUser) return;
   if (!world_.migrates) return;
-  const Content& content = world_.contents[live->second.oid];
-  if (content.schema != versionIn(image))
-    broken("U1", "version " + versionIn(image) + " runs on the data of " + content.schema);
+  for (const auto& store : world_.stores)
+    if (const auto& content = world_.contents[world_.oidOf(store.database)]; content.schema != versionIn(image))
+      broken("U1", "version " + versionIn(image) + " runs on " + store.database + " of " + content.schema);
   const std::string ended = phase();
   if (expected_ > 1 || is("again") || is("undo") || is("held") || ended.empty()) return;
-  const bool original = live->second.oid == World::kOriginal;
+  const bool original = world_.allOriginal();
   if (ended == "Succeeded" && image != kTarget) broken("U1", "Succeeded, and runs " + image);
   if (ended != "Succeeded" && (!original || image != kFrom) && !(ended == "Skipped" && image == kTarget))
-    broken("S11", ended + ", and " + (original ? "" : "the live database is not the original; it ") + "runs " + image);
+    broken("S11", ended + ", and " + (original ? "" : "a live database is not the original; it ") + "runs " + image);
 }
 
 }  // namespace
@@ -556,7 +560,7 @@ const std::vector<std::string>& scenarios() {
   static const std::vector<std::string> all{
       "success",      "keep",    "revert",        "unhealthy",    "refused", "unpullable", "stage-fails",
       "stage-killed", "aborted", "aborted-stuck", "aborted-late", "deleted", "suspended",  "stuck",
-      "soak",         "two",     "two-replicas",  "contested",    "again"};
+      "soak",         "two",     "two-replicas",  "contested",    "again",   "stores",     "stores-revert"};
   return all;
 }
 

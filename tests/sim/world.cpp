@@ -86,8 +86,14 @@ World::World(std::uint64_t seed, rules::Options options) : dice(seed), checker(s
       trace("!!! " + checker.violations()[i].rule + ": " + checker.violations()[i].text);
   };
   server.onChange = [this](const std::string& plural, const json& object, bool gone) { changed(plural, object, gone); };
-  postgres.databases[kDatabase] = {kOriginal, true, ""};
-  contents[kOriginal] = {"2.0.0", 0, false};
+  addStore("database", "shop");
+}
+
+void World::addStore(const std::string& name, const std::string& database) {
+  const auto oid = static_cast<mover::Oid>(16385 + stores.size());
+  stores.push_back({name, database, oid});
+  postgres.databases[database] = {oid, true, ""};
+  contents[oid] = {"2.0.0", 0, false};
 }
 
 void World::trace(const std::string& line) {
@@ -121,19 +127,35 @@ std::vector<std::string> World::writersOf(const std::string& ownerUid) const {
   return out;
 }
 
-bool World::databaseIs(const std::string& name, mover::Oid oid, bool open) const {
-  const auto found = postgres.databases.find(name);
-  return found != postgres.databases.end() && found->second.oid == oid && found->second.open == open;
-}
-
-mover::Oid World::liveOid() const {
-  const auto found = postgres.databases.find(kDatabase);
+mover::Oid World::oidOf(const std::string& database) const {
+  const auto found = postgres.databases.find(database);
   return found == postgres.databases.end() ? 0 : found->second.oid;
 }
 
+std::vector<mover::Oid> World::liveOids() const {
+  std::vector<mover::Oid> out;
+  for (const auto& store : stores) out.push_back(oidOf(store.database));
+  return out;
+}
+
+bool World::original(mover::Oid oid) const {
+  return std::any_of(stores.begin(), stores.end(), [&](const Store& store) { return store.original == oid; });
+}
+
+bool World::allOriginal() const {
+  return std::all_of(stores.begin(), stores.end(),
+                     [this](const Store& store) { return oidOf(store.database) == store.original; });
+}
+
+bool World::allLiveOpen() const {
+  return std::all_of(stores.begin(), stores.end(), [this](const Store& store) {
+    const auto live = postgres.databases.find(store.database);
+    return live != postgres.databases.end() && live->second.open;
+  });
+}
+
 bool World::applicationServes() const {
-  const auto live = postgres.databases.find(kDatabase);
-  if (live == postgres.databases.end() || !live->second.open) return false;
+  if (!allLiveOpen()) return false;
   for (const auto& key : server.keysOf("deployments")) {
     const json& deployment = *server.find("deployments", key);
     const int wanted = deployment["spec"].value("replicas", 1);
@@ -151,7 +173,7 @@ bool World::applicationServes() const {
 void World::watchData() {
   for (const auto& [name, base] : postgres.databases) lastNames_[base.oid] = name;
   for (auto& [oid, content] : contents) {
-    const bool kept = oid == kOriginal || content.acknowledged > 0;
+    const bool kept = original(oid) || content.acknowledged > 0;
     if (!kept || missed.count(oid)) continue;
     const bool there = std::any_of(postgres.databases.begin(), postgres.databases.end(),
                                    [oid = oid](const auto& each) { return each.second.oid == oid; });
@@ -170,7 +192,7 @@ void World::watchData() {
   std::map<std::string, std::string> busy;
   for (const auto& [uid, process] : processes) {
     if (!process.mover() || !process.active() || process.orphan) continue;
-    const auto [other, first] = busy.emplace(process.namespace_, process.verb + " " + process.pod);
+    const auto [other, first] = busy.emplace(process.database, process.verb + " " + process.pod);
     if (!first && !doubled_) {
       const std::string both = other->second + " and " + process.verb + " " + process.pod;
       if (pending_.insert("S3 " + both).second) checker.report("S3", "two movers may write at once: " + both);
@@ -399,6 +421,7 @@ void World::startPod(const std::string& key, const std::string& uid) {
     process.go = at(pod, {"metadata", "annotations", api::kAnnotationGo});
     const json task = json::parse(process.task, nullptr, false);
     process.verb = task.is_object() ? task.value("verb", "") : "noop";
+    process.database = at(task, {"postgres", "database"});
   } else {
     process.workload = "deployments " + process.namespace_ + "/" + at(owner, {"name"});
   }
@@ -434,9 +457,13 @@ void World::startPod(const std::string& key, const std::string& uid) {
 void World::endProcess(const std::string& uid) {
   const auto found = processes.find(uid);
   if (found == processes.end()) return;
-  if (found->second.session)
-    for (auto it = postgres.clients.begin(); it != postgres.clients.end();)
-      it = it->pid == found->second.session ? postgres.clients.erase(it) : std::next(it);
+  const auto& sessions = found->second.sessions;
+  postgres.clients.erase(std::remove_if(postgres.clients.begin(), postgres.clients.end(),
+                                        [&](const auto& client) {
+                                          return std::find(sessions.begin(), sessions.end(), client.pid) !=
+                                                 sessions.end();
+                                        }),
+                         postgres.clients.end());
   processes.erase(found);
 }
 
@@ -453,9 +480,8 @@ void World::startApplication(const std::string& key, const std::string& uid, int
   const json* pod = server.find("pods", key);
   if (found == processes.end() || !pod || deleting(*pod)) return;
   Process& process = found->second;
-  const auto live = postgres.databases.find(kDatabase);
   const bool broken = brokenImages.count(process.image) > 0;
-  if (broken || live == postgres.databases.end() || !live->second.open) {
+  if (broken || !allLiveOpen()) {
     if (broken && tries == 0)
       server.edit(kKubelet, "pods", "status", key, [&](json& object) {
         object["status"]["containerStatuses"][0]["restartCount"] = 4;
@@ -465,16 +491,18 @@ void World::startApplication(const std::string& key, const std::string& uid, int
       timeline.after(Millis(1000) + latency(), [this, key, uid, tries] { startApplication(key, uid, tries + 1); });
     return;
   }
-  process.session = ++nextPid_;
-  postgres.clients.push_back({process.session, live->second.oid, "shop", process.pod, false});
-  Content& content = contents[live->second.oid];
   const std::string version = versionIn(process.image);
-  // A new version migrates and destroys what the old one needs; an old one starts happily on what it does not know.
-  if (migrates && version > content.schema) {
-    if (content.staged && !imageSetByUser)
-      checker.report("U1", "version " + version + " was started on the data of " + content.schema +
-                               " that came back, and migrated it");
-    content.schema = version;
+  for (const auto oid : liveOids()) {
+    process.sessions.push_back(++nextPid_);
+    postgres.clients.push_back({nextPid_, oid, "shop", process.pod, false});
+    Content& content = contents[oid];
+    // A new version migrates and destroys what the old one needs; an old one starts happily on what it does not know.
+    if (migrates && version > content.schema) {
+      if (content.staged && !imageSetByUser)
+        checker.report("U1", "version " + version + " was started on the data of " + content.schema +
+                                 " that came back, and migrated it");
+      content.schema = version;
+    }
   }
   server.edit(kKubelet, "pods", "status", key, [&](json& object) {
     object["status"]["containerStatuses"][0]["ready"] = true;
@@ -486,8 +514,10 @@ void World::startApplication(const std::string& key, const std::string& uid, int
   const auto write = [this, uid](auto&& again, int left) -> void {
     const auto self = processes.find(uid);
     if (self == processes.end()) return;
+    const auto& sessions = self->second.sessions;
     for (const auto& client : postgres.clients)
-      if (client.pid == self->second.session) ++contents[client.database].acknowledged;
+      if (std::find(sessions.begin(), sessions.end(), client.pid) != sessions.end())
+        ++contents[client.database].acknowledged;
     if (left > 0) timeline.after(Millis(700), [again, left] { again(again, left - 1); });
   };
   write(write, 8);
@@ -539,7 +569,7 @@ void World::runMover(const std::string& uid) {
       postgres.hitAt(dice.between(1, 14), dice.chance(0.5)   ? Hit::CrashBefore
                                           : dice.chance(0.5) ? Hit::CrashAfter
                                                              : Hit::LoseAnswer);
-    const mover::Oid before = liveOid();
+    const auto before = liveOids();
     const std::string verbName = task->verb;
     try {
       outcome = verb(*task, document, process);
@@ -552,10 +582,10 @@ void World::runMover(const std::string& uid) {
       killed = true;
     }
     postgres.hitAt(0, Hit::None);
-    if (liveOid() != before) {
-      trace("live is now OID " + std::to_string(liveOid()));
+    if (liveOids() != before) {
+      for (const auto& store : stores) trace(store.database + " is now OID " + std::to_string(oidOf(store.database)));
       for (const auto& [other, running] : processes)
-        if (!running.mover() && running.session && verbName == "switch")
+        if (!running.mover() && !running.sessions.empty() && verbName == "switch")
           checker.report("S8", "the data was switched while pod " + running.pod + " was connected");
     }
   }
@@ -610,28 +640,31 @@ json World::schemaOf(const std::string& schema) const {
 // inspect, verify, stage, backup and check by what they mean; the true ones need a PostgreSQL to look into.
 mover::Outcome World::semanticVerb(const mover::Task& task, const json& document) {
   using mover::succeeded;
-  const auto live = postgres.databases.find(kDatabase);
+  const std::string& database = task.postgres.database;
+  const auto live = postgres.databases.find(database);
   const std::string liveSchema = live == postgres.databases.end() ? "" : contents[live->second.oid].schema;
   if (task.verb != "verify" && live == postgres.databases.end())
-    return mover::refused(mover::problem(ErrorCode::NotFound, "DatabaseMissing", "there is no database shop"));
+    return mover::refused(mover::problem(ErrorCode::NotFound, "DatabaseMissing", "there is no database " + database));
   if (task.verb != "verify" && !live->second.open && task.verb != "check" && task.verb != "stage")
-    return mover::refused(mover::problem(ErrorCode::Forbidden, "NotAcceptingConnections", "shop is closed"));
-  const json manifest = {
+    return mover::refused(mover::problem(ErrorCode::Forbidden, "NotAcceptingConnections", database + " is closed"));
+  json manifest = {
       {"framework", "shop"},
       {"current_version", "1.0.0"},
       {"manifestVersion", 2},
       {"createdAt", "2026-11-24T02:00:00Z"},
       {"unsettled", false},
       {"images", json::array({{{"component", "main"}, {"image", "localhost/demo-app:1.0.0"}, {"imageID", ""}}})},
-      {"stores", json::array({{{"name", "database"},
-                               {"schema", schemaOf("1.0.0")},
-                               {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}}})}};
+      {"stores", json::array()}};
+  for (const auto& store : stores)
+    manifest["stores"].push_back({{"name", store.name},
+                                  {"schema", schemaOf("1.0.0")},
+                                  {"tables", json::array({{{"name", "public.orders"}, {"rows", 100}}})}});
   if (task.verb == "inspect") {
     json result = {
         {"server", {{"version", "15.18"}, {"versionNum", 150018}, {"systemIdentifier", "7000"}}},
         {"tools", {{"version", "15.18"}, {"versionNum", 150018}}},
         {"live",
-         {{"name", kDatabase},
+         {{"name", database},
           {"oid", live->second.oid},
           {"owner", "shop"},
           {"allowConnections", live->second.open},
@@ -645,7 +678,7 @@ mover::Outcome World::semanticVerb(const mover::Task& task, const json& document
         {"sessions", json::array()},
         {"keys", json::array()}};
     for (const auto& [name, base] : postgres.databases)
-      if (name != kDatabase && name != "postgres")
+      if (name != database && name != "postgres")
         result["databases"].push_back({{"name", name}, {"oid", base.oid}, {"allowConnections", base.open}});
     for (const auto& [code, message] : blockers) result["blockers"].push_back({{"code", code}, {"message", message}});
     if (document.contains("repository")) {
@@ -670,8 +703,7 @@ mover::Outcome World::semanticVerb(const mover::Task& task, const json& document
       return mover::refused(mover::problem(ErrorCode::AlreadyExists, "StageExists", "somebody restored into it"));
     // A new attempt drops the shadows of earlier ones.
     for (auto it = postgres.databases.begin(); it != postgres.databases.end();)
-      it = it->first.rfind(std::string(kDatabase) + "_stage_" + task.id + "_", 0) == 0 ? postgres.databases.erase(it)
-                                                                                       : std::next(it);
+      it = it->first.rfind(database + "_stage_" + task.id + "_", 0) == 0 ? postgres.databases.erase(it) : std::next(it);
     const mover::Oid oid = ++nextOid_;
     postgres.databases[name] = {oid, false, ""};
     contents[oid] = {"1.0.0", 0, true};

@@ -39,16 +39,22 @@ struct Content {
   bool staged = false;    // came out of a backup
 };
 
+// A database of the application's and what it was before anybody touched it.
+struct Store {
+  std::string name, database;
+  mover::Oid original = 0;
+};
+
 struct Process {
   std::string pod, podUid, namespace_, image;
   std::string workload;  // of an application: "deployments ns/name"
   // Of a mover:
-  std::string task, verb, ownerUid, go;
+  std::string task, verb, database, ownerUid, go;
   bool writes = false;
   bool orphan = false;  // its pod was deleted by force: nobody can see or stop it
   bool mover() const { return workload.empty(); }
   bool active() const { return writes && (verb != "switch" || !go.empty()); }
-  int session = 0;  // pid in the database server, 0: not connected
+  std::vector<int> sessions;  // pids in the database server, one a store; empty: not connected
 };
 
 class World final : public rules::Observer {
@@ -73,8 +79,7 @@ class World final : public rules::Observer {
   bool healthy = true;                                        // what `check` finds
   bool migrates = true;                                       // 2.0.0 has another schema than 1.0.0
   bool imageSetByUser = false;                                // what runs on which data is the user's doing
-  static constexpr mover::Oid kOriginal = 16385;
-  static constexpr const char* kDatabase = "shop";
+  std::vector<Store> stores;                                  // at least one
   static constexpr const char* kNamespace = "demo";
 
   std::map<std::string, Process> processes;  // by pod uid
@@ -84,9 +89,14 @@ class World final : public rules::Observer {
 
   int processesOf(const std::string& workload) const override;
   std::vector<std::string> writersOf(const std::string& ownerUid) const override;
-  bool databaseIs(const std::string& name, mover::Oid oid, bool open) const;
   bool applicationServes() const;
-  mover::Oid liveOid() const;
+  // Another database, as if it had been there before the run.
+  void addStore(const std::string& name, const std::string& database);
+  // 0: there is none of that name.
+  mover::Oid oidOf(const std::string& database) const;
+  bool original(mover::Oid oid) const;
+  bool allOriginal() const;  // every store's live database is the one of before
+  bool allLiveOpen() const;
 
   // Lets `time` pass: what is due meanwhile happens.
   void pass(Millis time);
@@ -127,6 +137,7 @@ class World final : public rules::Observer {
   void collectOrphans(const std::string& uid);
   mover::Outcome verb(const mover::Task& task, const json& document, Process& process);
   mover::Outcome semanticVerb(const mover::Task& task, const json& document);
+  std::vector<mover::Oid> liveOids() const;
   void endProcess(const std::string& uid);
   json schemaOf(const std::string& schema) const;
 
