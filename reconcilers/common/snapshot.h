@@ -79,9 +79,10 @@ struct BackupSnapshot {
 struct FrameworkSnapshot {
   NamespaceSnapshot ns;
   api::Framework object;
-  // The rollback that holds the lock: present, or known by a live read to be gone (or another of the same name).
-  enum class Holder { None, Present, Ended, Gone } holder = Holder::None;  // Ended: it is there, and does nothing more
-  Holder backupHolder = Holder::None;  // the same of status.activeBackup, Present or Gone
+  // The rollback that the lock names, by a live read. Ended: it keeps the lock and does nothing more. Over: it ended
+  // without the lock. Gone: there is none, or another of the same name.
+  enum class Holder { None, Present, Ended, Over, Gone } holder = Holder::None;
+  Holder backupHolder = Holder::None;  // the same of status.activeBackup: Present, Over or Gone
   std::vector<JobView> lostJobs;       // of a rollback that is gone and holds the lock
   std::vector<kube::Pod> lostOrphans;
 };

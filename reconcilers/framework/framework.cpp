@@ -72,14 +72,24 @@ Decision unlocked(FrameworkPass& pass) {
   return written(pass, answer);
 }
 
-Decision backupLost(FrameworkPass& pass) {
+// Nothing is to be taken back: what the lock names acts no more, and did nothing that it has not put right.
+Decision freed(FrameworkPass& pass, const char* reason, const std::string& who) {
   FrameworkAnswer answer;
   answer.again = true;
-  answer.events.push_back(
-      {"Warning", "BackupGone", "Unlock",
-       "backup " + pass.draft.status.activeBackup->name + ", which held the framework, is gone; it is free again"});
-  pass.draft.status.activeBackup.reset();
+  answer.events.push_back({"Warning", reason, "Unlock", who + "; it is free again"});
   return written(pass, answer);
+}
+
+Decision rollbackOver(FrameworkPass& pass) {
+  const std::string name = pass.draft.status.activeRollback->name;
+  pass.draft.status.activeRollback.reset();
+  return freed(pass, "RollbackOver", "rollback " + name + ", which the lock names, ended without it");
+}
+
+Decision backupLost(FrameworkPass& pass) {
+  const std::string name = pass.draft.status.activeBackup->name;
+  pass.draft.status.activeBackup.reset();
+  return freed(pass, "BackupGone", "backup " + name + ", which held the framework, is gone or over");
 }
 
 std::string heldMessage(const FrameworkPass& pass) {
@@ -185,6 +195,28 @@ JobRunInput FrameworkPass::jobInput(const std::string& step, const std::string& 
   return input;
 }
 
+FrameworkSnapshot::Holder holderOf(const api::FrameworkRollback& rollback) {
+  using Holder = FrameworkSnapshot::Holder;
+  const auto& status = rollback.status;
+  if (!status.phase || !api::isEnding(*status.phase)) return Holder::Present;
+  switch (*status.phase) {
+    case api::Phase::Planned:
+    case api::Phase::Aborted:
+    case api::Phase::Skipped:
+      return Holder::Over;
+    case api::Phase::Failed:
+      return status.reason == "NothingTouched" ? Holder::Over : Holder::Ended;
+    default:
+      return Holder::Ended;
+  }
+}
+
+FrameworkSnapshot::Holder holderOf(const api::FrameworkBackup& backup) {
+  using Holder = FrameworkSnapshot::Holder;
+  const auto& phase = backup.status.phase;
+  return phase == "Completed" || phase == "Failed" || phase == "Missing" ? Holder::Over : Holder::Present;
+}
+
 Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& settings) {
   const auto& meta = snapshot.object.meta;
   const auto& status = snapshot.object.status;
@@ -200,8 +232,11 @@ Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& s
   if (locked && snapshot.holder != FrameworkSnapshot::Holder::Present && unlock != meta.annotations.end() &&
       unlock->second == status.activeRollback->uid)
     return unlocked(pass);
+  if (locked && snapshot.holder == FrameworkSnapshot::Holder::Over) return rollbackOver(pass);
   if (locked && !held) return act({addFinalizer(api::kFrameworks, meta, api::kFrameworkFinalizer)});
-  if (status.activeBackup && snapshot.backupHolder == FrameworkSnapshot::Holder::Gone) return backupLost(pass);
+  if (status.activeBackup && (snapshot.backupHolder == FrameworkSnapshot::Holder::Gone ||
+                              snapshot.backupHolder == FrameworkSnapshot::Holder::Over))
+    return backupLost(pass);
 
   const auto ill = unhealthy(pass);
   const std::string stores = snapshot.ns.frameworkClass ? unsupportedStores(pass) : std::string();

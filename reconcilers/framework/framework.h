@@ -13,4 +13,9 @@ namespace rollback::reconcilers {
 
 Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& settings);
 
+// What the object that a lock names says of it. One that ended with nothing touched holds none (its end came after the
+// lock was given back, or it never had it): a lock that names it was written late, by a leader deposed meanwhile.
+FrameworkSnapshot::Holder holderOf(const api::FrameworkRollback& rollback);
+FrameworkSnapshot::Holder holderOf(const api::FrameworkBackup& backup);
+
 }  // namespace rollback::reconcilers

@@ -82,11 +82,20 @@ std::string hopeless(const ComponentView& component) {
   return {};
 }
 
+// Whether Quiesce began. Of a lost rollback its lock tells: Quiesce names the staged copies there before it writes to a
+// workload. Where none is switched, nothing tells.
+bool mayHaveQuiesced(StepContext& context) {
+  if (!context.recovering) return context.started("Quiesce");
+  const auto stores = context.switched();
+  return stores.empty() ||
+         std::any_of(stores.begin(), stores.end(), [](const auto* store) { return store->stageOid != 0; });
+}
+
 // S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is
 // aimed at the workload's version, so it misses if we have written since; where nothing was left to write, a mark is.
 std::vector<kube::Request> fences(StepContext& context) {
   std::vector<kube::Request> requests;
-  if (!context.recovering && !context.started("Quiesce")) return requests;
+  if (!mayHaveQuiesced(context)) return requests;
   for (const auto& component : context.components()) {
     const auto& workload = component.view->workload;
     const auto* resume = resumeRecord(context, component.component->name);

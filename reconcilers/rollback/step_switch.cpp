@@ -2,7 +2,6 @@
 // can start the version that is left on the data that comes back; then each store is swapped and opened by its waiting
 // Job.
 #include <algorithm>
-#include <set>
 
 #include "rollback/steps.h"
 
@@ -109,17 +108,14 @@ StepResult switchStep(StepContext& context) {
 
 StepResult switchBackStep(StepContext& context) {
   std::vector<std::string> stores;
-  std::set<std::string> switchable;
-  for (const auto* planned : context.switched()) {
-    if (context.recovering || goGiven(context, *planned)) stores.push_back(planned->name);
-    if (planned->stageOid != 0) switchable.insert(planned->name);
-  }
+  for (const auto* planned : context.switched())
+    if (goGiven(context, *planned)) stores.push_back(planned->name);
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
     const auto* line = context.findRecord("SwitchBack", store);
     if (line && line->state == "Succeeded") continue;
-    // S8, backward: what was started meanwhile is stopped first. Where nothing can have been switched, nothing is.
-    if (switchable.count(store) && !quiesced(context) && !runs(context, line))
+    // S8, backward: what was started meanwhile is stopped first.
+    if (!quiesced(context) && !runs(context, line))
       return StepResult::fail("NotQuiesced", "the application was started before its data was switched back");
     parts.push_back(context.runMover(
         "SwitchBack", store, "switchback", 1000,

@@ -193,7 +193,7 @@ class Stage {
     return rollback ? text(*rollback, {"status", "phase"}) : "";
   }
   bool allEnded() const {
-    if (!begun_) return false;
+    if (!begun_ || (torn_ && locked())) return false;
     for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
       const json& rollback = *world_.server.find("frameworkrollbacks", key);
       if (!rules::isEndingPhase(text(rollback, {"status", "phase"}))) return false;
@@ -272,7 +272,7 @@ void Stage::randomUsers() {
     else
       user(Millis(d.between(0, 30000)), what, std::move(act));
   };
-  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(10)) {
+  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(11)) {
       case 0:
         when("aborts", [this] { patchSpec("abort", true); });
         break;
@@ -311,6 +311,14 @@ void Stage::randomUsers() {
         when("deletes a pod of the application", [this] {
           for (const auto& [uid, process] : world_.processes)
             if (!process.mover()) return world_.server.remove(kUser, "pods", process.namespace_ + "/" + process.pod);
+        });
+        break;
+      case 10:
+        when("deletes the rollback and tears its finalizer off", [this] {
+          remove();
+          torn_ = world_.server.find("frameworkrollbacks", kRollback) != nullptr;
+          world_.server.edit(kUser, "frameworkrollbacks", "", kRollback,
+                             [](json& o) { o["metadata"].erase("finalizers"); });
         });
         break;
       case 9:
@@ -439,6 +447,7 @@ Verdict Stage::play() {
   const Millis limit = world_.clock.time + std::chrono::seconds(expected_ * (2 * kTimeout + 150));
   const bool ended = fleet_->run(limit, [this] { return allEnded(); });
   if (!ended) {
+    if (torn_ && locked()) broken("L1", "the rollback is gone, and nobody has taken back what it did");
     for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
       const json& rollback = *world_.server.find("frameworkrollbacks", key);
       if (!rules::isEndingPhase(text(rollback, {"status", "phase"})))

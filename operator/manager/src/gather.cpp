@@ -9,6 +9,7 @@
 #include "backup/backup.h"
 #include "common/journal.h"
 #include "common/opt_in.h"
+#include "framework/framework.h"
 
 namespace rollback::manager {
 namespace {
@@ -343,11 +344,14 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
     auto meta = kube::decodeMeta(**there);
     if (!meta) return meta.error();
     if (meta->uid != uid) return Holder::Gone;
-    if (resource.plural != api::kFrameworkRollbacks.plural) return Holder::Present;
+    if (resource.plural == api::kFrameworkBackups.plural) {
+      auto backup = api::decodeFrameworkBackup(**there);
+      if (!backup) return backup.error();
+      return reconcilers::holderOf(*backup);
+    }
     auto rollback = api::decodeFrameworkRollback(**there);
     if (!rollback) return rollback.error();
-    const auto& phase = rollback->status.phase;
-    return phase && api::isEnding(*phase) ? Holder::Ended : Holder::Present;
+    return reconcilers::holderOf(*rollback);
   };
   if (const auto& active = out.object.status.activeRollback) {
     auto holder = holderOf(api::kFrameworkRollbacks, active->name, active->uid);

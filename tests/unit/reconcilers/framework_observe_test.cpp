@@ -353,6 +353,45 @@ TEST_CASE("Given a backup that held the framework is gone, when observed, then t
 }
 
 TEST_CASE(
+    "Given a rollback that ended with nothing touched, when a late write locks the framework for it, then it is free "
+    "again and nothing is taken back; one that keeps its lock keeps it") {
+  struct Case {
+    std::optional<api::Phase> phase;
+    const char* reason;
+    bool free;
+  };
+  const auto each = GENERATE(values<Case>({{api::Phase::Aborted, "Aborted", true},
+                                           {api::Phase::Skipped, "AlreadyExecuted", true},
+                                           {api::Phase::Failed, "NothingTouched", true},
+                                           {api::Phase::Failed, "Held", false},
+                                           {api::Phase::Failed, "RevertFailed", false},
+                                           {api::Phase::Switching, "", false},
+                                           {std::nullopt, "", false}}));
+  CatalogModel model;
+  model.framework.status.activeRollback = lockOf(model);
+  api::FrameworkRollback rollback;
+  rollback.status.phase = each.phase;
+  rollback.status.reason = each.reason;
+  auto snapshot = model.frameworkSnapshot();
+  snapshot.holder = reconcilers::holderOf(rollback);
+  const auto decision = reconcilers::reconcileFramework(snapshot, {});
+  const bool told = !decision.events.empty() && decision.events.front().reason == "RollbackOver";
+  REQUIRE(told == each.free);
+  model.apply(decision);
+  REQUIRE(model.framework.status.activeRollback.has_value() != each.free);
+}
+
+TEST_CASE("Given a backup that ended, when a late write locks the framework for it, then it is free again") {
+  for (const auto& [phase, over] : std::vector<std::pair<std::string, bool>>{
+           {"Completed", true}, {"Failed", true}, {"Missing", true}, {"Running", false}, {"", false}}) {
+    api::FrameworkBackup backup;
+    backup.status.phase = phase;
+    INFO(phase);
+    REQUIRE((reconcilers::holderOf(backup) == reconcilers::FrameworkSnapshot::Holder::Over) == over);
+  }
+}
+
+TEST_CASE(
     "Given a framework is deleted, when it is locked, then it stays until the lock is free; in a namespace that goes, "
     "it goes") {
   CatalogModel model;

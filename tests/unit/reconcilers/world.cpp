@@ -186,7 +186,7 @@ reconcilers::FrameworkSnapshot World::frameworkSnapshot() {
       in.holder = Holder::Gone;
       in.lostJobs = space(active->uid).jobs;
     } else {
-      in.holder = rollback->status.phase && api::isEnding(*rollback->status.phase) ? Holder::Ended : Holder::Present;
+      in.holder = reconcilers::holderOf(*rollback);
     }
   }
   return in;
@@ -502,6 +502,7 @@ void World::runMover(ModelJob& model) {
       live = databases[names["prev"]];
       databases.erase(names["prev"]);
     }
+    if (names["stage"].empty()) violation("a switch is taken back of which no staged copy is known");
     live.open = true;
     // Who comes second finds it done.
     const auto known = databases.find(names["reverted"]);
