@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every tier this machine can run, in the order unit, layers, sim, mover, api, node; prints what was skipped and why, and ends
+# Runs every tier this machine can run, in the order unit, layers, fuzz, sim, mover, api, node; prints what was skipped and why, and ends
 # with one line of totals. TIERS="unit api" runs only those. Under CI=true a tier that CI must run may not be skipped.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -7,7 +7,7 @@ export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the c
 cd "$root"
 preset=${PRESET:-release}
 build=$root/build/$preset
-tiers=${TIERS:-unit layers sim mover api node}
+tiers=${TIERS:-unit layers fuzz sim mover api node}
 passed=0 failed=0 skipped=0
 declare -a notes
 
@@ -63,6 +63,7 @@ for tier in $tiers; do
   case $tier in
     unit | layers | sim) ctest_tier "$tier" ;;
     mover) FRB_QUICK=${FRB_QUICK-1} ctest_tier mover ;;    # every fourth crash point; all of them: make crash
+    fuzz) RUNS=${RUNS:-10000} script_tier fuzz tests/fuzz/run.sh ;;    # a minute, each run the same; for longer: make fuzz
     api) script_tier api tests/api/run.sh ;;
     node) script_tier node tests/node/run.sh ;;
     *) notes+=("$tier: no such tier"); failed=$((failed + 1)) ;;
