@@ -198,7 +198,13 @@ class Stage {
       const json& rollback = *world_.server.find("frameworkrollbacks", key);
       if (!rules::isEndingPhase(text(rollback, {"status", "phase"}))) return false;
     }
+    for (const auto& key : world_.server.keysOf("frameworkbackups"))
+      if (!backupEnded(key)) return false;
     return true;
+  }
+  bool backupEnded(const std::string& key) const {
+    const std::string phase = text(*world_.server.find("frameworkbackups", key), {"status", "phase"});
+    return phase == "Completed" || phase == "Failed";
   }
   bool locked() const {
     return !text(*world_.server.find("frameworks", "demo/shop"), {"status", "activeRollback", "uid"}).empty();
@@ -272,7 +278,7 @@ void Stage::randomUsers() {
     else
       user(Millis(d.between(0, 30000)), what, std::move(act));
   };
-  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(11)) {
+  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(12)) {
       case 0:
         when("aborts", [this] { patchSpec("abort", true); });
         break;
@@ -311,6 +317,12 @@ void Stage::randomUsers() {
         when("deletes a pod of the application", [this] {
           for (const auto& [uid, process] : world_.processes)
             if (!process.mover()) return world_.server.remove(kUser, "pods", process.namespace_ + "/" + process.pod);
+        });
+        break;
+      case 11:
+        when("takes a backup", [this] {
+          world_.server.create(kUser, "frameworkbackups",
+                               {{"metadata", meta("meanwhile")}, {"spec", {{"frameworkRef", {{"name", "shop"}}}}}});
         });
         break;
       case 10:
@@ -448,6 +460,10 @@ Verdict Stage::play() {
   const bool ended = fleet_->run(limit, [this] { return allEnded(); });
   if (!ended) {
     if (torn_ && locked()) broken("L1", "the rollback is gone, and nobody has taken back what it did");
+    for (const auto& key : world_.server.keysOf("frameworkbackups"))
+      if (!backupEnded(key))
+        broken("L1", "backup " + key + " has not ended: " +
+                         text(*world_.server.find("frameworkbackups", key), {"status", "message"}));
     for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
       const json& rollback = *world_.server.find("frameworkrollbacks", key);
       if (!rules::isEndingPhase(text(rollback, {"status", "phase"})))
