@@ -42,7 +42,7 @@ StepResult keepAndRelease(StepContext& context, std::vector<api::KeptCopy> keep,
   return releaseLock(context, keep, succeeded);
 }
 
-StepResult judge(StepContext& context, const api::PlannedStore& planned, const CheckResult& result) {
+StepResult judge(const api::PlannedStore& planned, const CheckResult& result) {
   for (const auto& health : result.health)
     if (!health.ok) return StepResult::fail("Unhealthy", "health check " + health.name + " failed: " + health.message);
   for (const auto& invariant : result.invariants)
@@ -90,7 +90,7 @@ StepResult verifyStep(StepContext& context) {
         [&](const Outcome& outcome) {
           const auto result = decodeCheckResult(outcome.result);
           if (!result) return StepResult::fail("JobFailed", result.error().message);
-          auto verdict = judge(context, planned, *result);
+          auto verdict = judge(planned, *result);
           const bool good = verdict.kind == StepResult::Kind::Done;
           // An undo brings back what was, and that may be why somebody rolled back: it is told, not taken back.
           if (!good && context.draft.spec.to.undo.empty()) return verdict;

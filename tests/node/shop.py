@@ -182,9 +182,9 @@ class ShopTest(unittest.TestCase):
         self.assertEqual(status["phase"], phase, status.get("message", "") + "\n" + LAB.story(shop.namespace))
         return status
 
-    def tidy(self, shop, kept):
+    def tidy(self, shop, kept, live=("shop",)):
         """No lock, no unfinished Job, live open, the kept copies closed and no other database left, the application serving."""
         self.assertIsNone(shop.lock())
         LAB.wait_for("Jobs to end", lambda: not shop.jobs_unfinished(), 60)
-        self.assertEqual(shop.databases(), {"shop": True, **{name: False for name in kept}})
+        self.assertEqual(shop.databases(), {**{name: True for name in live}, **{name: False for name in kept}})
         LAB.wait_for("the application to serve", shop.serves, 30)

@@ -30,6 +30,7 @@ Deciders deciders(Gatherer& gatherer, const reconcilers::Settings& settings, Ins
     return [&gatherer, settings, instruments, read, reconcile, &resource, meta](
                const std::string& namespace_, const std::string& name,
                const Gatherer::Call& call) -> Result<std::optional<Decided>> {
+      (void)instruments;  // of kinds that have none to tell
       auto snapshot = (gatherer.*read)(namespace_, name, call);
       if (!snapshot) return snapshot.error();
       if (!*snapshot) return std::optional<Decided>();

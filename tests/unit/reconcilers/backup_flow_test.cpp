@@ -110,7 +110,7 @@ TEST_CASE(
            [](CatalogModel& m) { m.pods[1].containers[0].imageID = m.pods[0].containers[0].imageID; },
            "different images"},
       Case{"RollbackActive",
-           [](CatalogModel& m) { m.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}}; },
+           [](CatalogModel& m) { m.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}, {}}; },
            [](CatalogModel& m) { m.framework.status.activeRollback.reset(); }, "waiting for rollback r"},
       Case{"BackupActive",
            [](CatalogModel& m) {
@@ -289,7 +289,7 @@ TEST_CASE("Given the namespace opts out while a backup runs, then it waits: nobo
 TEST_CASE("Given a folder to import, when applied, then its manifest fills the catalogue without taking the lock") {
   Taking model("shop/shop-backup-20261120-000000");
   model.deployment.updatedReplicas = 0;  // nothing needs to be settled for reading
-  model.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}};
+  model.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}, {}};
   std::string reason = "Completed";
   bool verified = true;
   SECTION("of our own format") {}

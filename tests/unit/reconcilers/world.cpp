@@ -130,9 +130,9 @@ void World::addStore(const std::string& name, bool ownServer) {
   databases[name] = {++oids_, true, "2.0.0", "written by 2.0.0"};
 }
 
-bool World::isLive(const std::string& database) const {
+bool World::isLive(const std::string& name) const {
   const auto& stores = framework.spec.stores;
-  return std::any_of(stores.begin(), stores.end(), [&](const auto& s) { return s.postgres->database == database; });
+  return std::any_of(stores.begin(), stores.end(), [&](const auto& s) { return s.postgres->database == name; });
 }
 
 bool World::serving() const {

@@ -77,7 +77,7 @@ class World {
 
   // One more store, `name`, in a database of that name: on the server of the first, or on one of its own.
   void addStore(const std::string& name, bool ownServer);
-  bool isLive(const std::string& database) const;  // it has the name of a store's database
+  bool isLive(const std::string& name) const;  // it has the name of a store's database
 
   reconcilers::RollbackSnapshot snapshot();
   reconcilers::FrameworkSnapshot frameworkSnapshot();
