@@ -302,7 +302,7 @@ TEST_CASE(
     "Given an entry whose folder is gone, when it was a scan's and nobody needs it, then it goes, else it is marked "
     "Missing and comes back with its folder") {
   World world;
-  world.found = {folder(kFolder), folder("shop/shop-backup-20261123-030000")};
+  world.found = json::array({folder(kFolder), folder("shop/shop-backup-20261123-030000")});
   world.run();
   api::FrameworkBackup taken;
   taken.meta.name = "mine";
@@ -337,7 +337,7 @@ TEST_CASE(
   world.run();
   REQUIRE(world.created + world.statuses + world.deleted == 0);
 
-  world.found = {folder(kFolder), folder("shop/shop-backup-20261120-030000")};
+  world.found = json::array({folder(kFolder), folder("shop/shop-backup-20261120-030000")});
   world.later(std::chrono::minutes(11));
   world.run();
   REQUIRE(world.at(kName).status.phase == "Listed");
@@ -354,7 +354,7 @@ TEST_CASE(
 
 TEST_CASE("Given a scan that did not see everything, when folders are not in it, then no entry is called missing") {
   World world;
-  world.found = {folder(kFolder)};
+  world.found = json::array({folder(kFolder)});
   world.run();
   world.found = json::array();
   world.complete = false;
@@ -378,7 +378,7 @@ TEST_CASE(
   taken.status.digest = "sha256:other";
   taken.status.verifiedAt = taken.status.completedAt = "2026-11-24T02:00:00Z";
   taken.status.manifestVersion = 2;
-  world.found = {folder(kFolder)};
+  world.found = json::array({folder(kFolder)});
   SECTION("another digest") {
     world.backups["mine"] = taken;
     world.run();
@@ -450,7 +450,7 @@ TEST_CASE("Given a scan that fails, when it is looked at, then it says so once, 
   world.run();
   REQUIRE(world.events.size() == 1);
   world.refuse.clear();
-  world.found = {folder(kFolder)};
+  world.found = json::array({folder(kFolder)});
   world.later(std::chrono::minutes(11));
   world.run();
   REQUIRE(world.repository.status.scan->message.empty());
@@ -486,7 +486,7 @@ TEST_CASE(
     "Given an entry of a scan, when somebody asks for its full read, then it is the backup's reconciler that writes "
     "it") {
   World world;
-  world.found = {folder(kFolder)};
+  world.found = json::array({folder(kFolder)});
   world.run();
   world.backups[kName].meta.annotations[api::kAnnotationVerify] = "now";
   REQUIRE_FALSE(isMereListing(world.at(kName)));
