@@ -52,7 +52,7 @@ for preset in ${@:-asan tsan}; do
       ;;
     tsan)
       build tsan unit_tests sim || { bad=1; continue; }
-      TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 unit tsan
+      TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/sanitizers/tsan.supp unit tsan
       simulate tsan
       ;;
     *) echo "sanitize: no such preset: $preset" >&2; bad=1 ;;
