@@ -90,33 +90,35 @@ TEST_CASE(
     void (*mend)(CatalogModel&);
     const char* says;
   };
-  const auto c = GENERATE(
-      Case{"FrameworkMissing", [](CatalogModel& m) { m.frameworkExists = false; },
-           [](CatalogModel& m) { m.frameworkExists = true; }, "kubectl get frameworks -n demo"},
-      Case{"ClassMissing", [](CatalogModel& m) { m.classExists = false; },
-           [](CatalogModel& m) { m.classExists = true; }, "kubectl get frameworkclasses"},
-      Case{"NotOptedIn", [](CatalogModel& m) { m.optedIn = false; }, [](CatalogModel& m) { m.optedIn = true; },
-           "kubectl create rolebinding rollback-runner -n demo --clusterrole=rollback-runner "
-           "--serviceaccount=demo:rollback-runner"},
-      Case{"RepositoryMissing", [](CatalogModel& m) { m.repositoryExists = false; },
-           [](CatalogModel& m) { m.repositoryExists = true; }, "BackupRepository backups"},
-      Case{"ClaimMissing", [](CatalogModel& m) { m.claimExists = false; },
-           [](CatalogModel& m) { m.claimExists = true; }, "claim backups"},
-      Case{"ToolsMissing", [](CatalogModel& m) { m.database.containers[0].name = "other"; },
-           [](CatalogModel& m) { m.database.containers[0].name = "postgres"; }, "tools"},
-      Case{"RolloutUnsettled", [](CatalogModel& m) { m.deployment.updatedReplicas = 1; },
-           [](CatalogModel& m) { m.deployment.updatedReplicas = 2; }, "1 of 2"},
-      Case{"RolloutUnsettled", [](CatalogModel& m) { m.pods[1].containers[0].imageID = "sha256:other"; },
-           [](CatalogModel& m) { m.pods[1].containers[0].imageID = m.pods[0].containers[0].imageID; },
-           "different images"},
-      Case{"RollbackActive",
-           [](CatalogModel& m) { m.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}, {}}; },
-           [](CatalogModel& m) { m.framework.status.activeRollback.reset(); }, "waiting for rollback r"},
-      Case{"BackupActive",
-           [](CatalogModel& m) {
-             m.framework.status.activeBackup = api::ActiveBackup{"b", "u", ""};
-           },
-           [](CatalogModel& m) { m.framework.status.activeBackup.reset(); }, "waiting for backup b"});
+  const auto c =
+      GENERATE(Case{"FrameworkMissing", [](CatalogModel& m) { m.frameworkExists = false; },
+                    [](CatalogModel& m) { m.frameworkExists = true; }, "kubectl get frameworks -n demo"},
+               Case{"ClassMissing", [](CatalogModel& m) { m.classExists = false; },
+                    [](CatalogModel& m) { m.classExists = true; }, "kubectl get frameworkclasses"},
+               Case{"NotOptedIn", [](CatalogModel& m) { m.optedIn = false; }, [](CatalogModel& m) { m.optedIn = true; },
+                    "kubectl create rolebinding rollback-runner -n demo --clusterrole=rollback-runner "
+                    "--serviceaccount=demo:rollback-runner"},
+               Case{"RepositoryMissing", [](CatalogModel& m) { m.repositoryExists = false; },
+                    [](CatalogModel& m) { m.repositoryExists = true; }, "BackupRepository backups"},
+               Case{"ClaimMissing", [](CatalogModel& m) { m.claimExists = false; },
+                    [](CatalogModel& m) { m.claimExists = true; }, "claim backups"},
+               Case{"ToolsMissing", [](CatalogModel& m) { m.database.containers[0].name = "other"; },
+                    [](CatalogModel& m) { m.database.containers[0].name = "postgres"; }, "tools"},
+               Case{"RolloutUnsettled", [](CatalogModel& m) { m.deployment.updatedReplicas = 1; },
+                    [](CatalogModel& m) { m.deployment.updatedReplicas = 2; }, "1 of 2"},
+               Case{"RolloutUnsettled", [](CatalogModel& m) { m.pods[1].containers[0].imageID = "sha256:other"; },
+                    [](CatalogModel& m) { m.pods[1].containers[0].imageID = m.pods[0].containers[0].imageID; },
+                    "different images"},
+               Case{"RollbackActive",
+                    [](CatalogModel& m) {
+                      m.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}, {}};
+                    },
+                    [](CatalogModel& m) { m.framework.status.activeRollback.reset(); }, "waiting for rollback r"},
+               Case{"BackupActive",
+                    [](CatalogModel& m) {
+                      m.framework.status.activeBackup = api::ActiveBackup{"b", "u", ""};
+                    },
+                    [](CatalogModel& m) { m.framework.status.activeBackup.reset(); }, "waiting for backup b"});
   Taking model;
   c.arrange(model);
   const auto decision = model.decideBackup();
