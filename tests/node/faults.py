@@ -268,5 +268,5 @@ class FaultTest(ShopTest):
 
 
 # Text that does not compress: about 5 KB a row.
-BULK = """insert into orders (item, note) select 'bulk', (select string_agg(md5(random()::text || g::text), '') from generate_series(1, 160))
+BULK = """insert into orders (item, note) select 'bulk', (select string_agg(md5(random()::text || s || g), '') from generate_series(1, 160) s)
  from generate_series(1, {rows}) g"""

@@ -21,9 +21,10 @@ OBJECTS = {
     "row policies": "select md5(string_agg(t, ',' order by t)) from"
                     " (select format('%s %s %s', polname, polrelid::regclass, pg_get_expr(polqual, polrelid)) t from pg_policy) x",
     "extensions": "select string_agg(format('%s %s %s', extname, extversion, extnamespace::regnamespace), ',' order by extname) from pg_extension",
-    "database": "select format('%s %s %s %s %s %s %s %s', pg_encoding_to_char(encoding), datlocprovider, daticulocale, datcollate, datctype, datdba::regrole, datconnlimit, datacl)"
+    "database": "select format('%s %s %s %s %s %s %s %s', pg_encoding_to_char(encoding), datlocprovider, daticulocale, datcollate, datctype, datdba::regrole, datconnlimit,"
+                " (select array_agg(a::text order by a::text) from unnest(datacl) a))"
                 " from pg_database where datname = current_database()",
-    "settings": "select string_agg(t, ',' order by t) from (select format('%s %s', setrole::regrole, setconfig) t from pg_db_role_setting where setdatabase ="
+    "settings": "select string_agg(t, ',' order by t) from (select format('%s %s', setrole::regrole, (select array_agg(c order by c) from unnest(setconfig) c)) t from pg_db_role_setting where setdatabase ="
                 " (select oid from pg_database where datname = current_database())) x",
     "collations": "select string_agg(format('%s %s %s', collname, collprovider, colliculocale), ',' order by collname) from pg_collation where collnamespace = 'app'::regnamespace",
 }
