@@ -9,11 +9,15 @@
 
 namespace rollback::reconcilers {
 
+bool hasEnded(const api::FrameworkBackup& backup) {
+  const auto& phase = backup.status.phase;
+  return phase == "Completed" || phase == "Failed" || phase == "Missing";
+}
+
 Decision BackupPass::decide() {
-  const auto& phase = draft_.status.phase;
   if (draft_.meta.deleting()) return leave();
   if (isMereListing(draft_)) return {};
-  if (phase == "Completed" || phase == "Failed" || phase == "Missing") return tidy();
+  if (hasEnded(draft_)) return tidy();
   if (failure()) return giveUp();
   return draft_.spec.path.empty() ? take() : import();
 }

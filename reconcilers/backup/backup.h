@@ -22,6 +22,9 @@ namespace rollback::reconcilers {
 
 Decision reconcileBackup(const BackupSnapshot& snapshot, const Settings& settings);
 
+// Whether it is at an end: it holds no lock then and is never taken again.
+bool hasEnded(const api::FrameworkBackup& backup);
+
 // Whether the repository's reconciler is the one to write this entry: a scan listed it and nobody asked for more.
 bool isMereListing(const api::FrameworkBackup& backup);
 

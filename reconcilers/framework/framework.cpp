@@ -4,6 +4,7 @@
 
 #include "api/duration.h"
 #include "api/resources.h"
+#include "backup/backup.h"
 #include "common/conditions.h"
 #include "common/finalizer.h"
 #include "common/opt_in.h"
@@ -212,9 +213,7 @@ FrameworkSnapshot::Holder holderOf(const api::FrameworkRollback& rollback) {
 }
 
 FrameworkSnapshot::Holder holderOf(const api::FrameworkBackup& backup) {
-  using Holder = FrameworkSnapshot::Holder;
-  const auto& phase = backup.status.phase;
-  return phase == "Completed" || phase == "Failed" || phase == "Missing" ? Holder::Over : Holder::Present;
+  return hasEnded(backup) ? FrameworkSnapshot::Holder::Over : FrameworkSnapshot::Holder::Present;
 }
 
 Decision reconcileFramework(const FrameworkSnapshot& snapshot, const Settings& settings) {

@@ -88,7 +88,7 @@ bool mayHaveQuiesced(StepContext& context) {
   if (!context.recovering) return context.started("Quiesce");
   const auto stores = context.switched();
   return stores.empty() ||
-         std::any_of(stores.begin(), stores.end(), [](const auto* store) { return store->stageOid != 0; });
+         std::any_of(stores.begin(), stores.end(), [&](const auto* store) { return goGiven(context, *store); });
 }
 
 // S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is

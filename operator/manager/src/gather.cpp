@@ -336,25 +336,17 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
   if (!out.ns.framework) return std::optional<reconcilers::FrameworkSnapshot>();
   out.object = *out.ns.framework;
   using Holder = reconcilers::FrameworkSnapshot::Holder;
-  const auto holderOf = [&](const kube::Resource& resource, const std::string& holder,
+  const auto holderOf = [&](const kube::Resource& resource, auto decode, const std::string& holder,
                             const std::string& uid) -> Result<Holder> {
     auto there = read(kube::get(resource, namespace_, holder), call);
     if (!there) return there.error();
     if (!*there) return Holder::Gone;
-    auto meta = kube::decodeMeta(**there);
-    if (!meta) return meta.error();
-    if (meta->uid != uid) return Holder::Gone;
-    if (resource.plural == api::kFrameworkBackups.plural) {
-      auto backup = api::decodeFrameworkBackup(**there);
-      if (!backup) return backup.error();
-      return reconcilers::holderOf(*backup);
-    }
-    auto rollback = api::decodeFrameworkRollback(**there);
-    if (!rollback) return rollback.error();
-    return reconcilers::holderOf(*rollback);
+    auto object = decode(**there);
+    if (!object) return object.error();
+    return object->meta.uid == uid ? reconcilers::holderOf(*object) : Holder::Gone;
   };
   if (const auto& active = out.object.status.activeRollback) {
-    auto holder = holderOf(api::kFrameworkRollbacks, active->name, active->uid);
+    auto holder = holderOf(api::kFrameworkRollbacks, api::decodeFrameworkRollback, active->name, active->uid);
     if (!holder) return holder.error();
     out.holder = *holder;
     if (out.holder == Holder::Gone) {
@@ -365,7 +357,7 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
     }
   }
   if (const auto& active = out.object.status.activeBackup) {
-    auto holder = holderOf(api::kFrameworkBackups, active->name, active->uid);
+    auto holder = holderOf(api::kFrameworkBackups, api::decodeFrameworkBackup, active->name, active->uid);
     if (!holder) return holder.error();
     out.backupHolder = *holder;
   }

@@ -18,12 +18,17 @@ inline reconcilers::Outcome refusal(const char* code) {
   return outcome;
 }
 
-// Nothing at work, the live databases open, every other one closed and known to the framework.
-inline void requireTidy(const World& world) {
+// Nothing at work, nothing locked, the application serving.
+inline void requireAtRest(const World& world) {
   REQUIRE(world.violations.empty());
   REQUIRE(world.lockFree());
   REQUIRE(world.liveJobs() == 0);
   REQUIRE(world.serving());
+}
+
+// At rest, the live databases open, every other one closed and known to the framework.
+inline void requireTidy(const World& world) {
+  requireAtRest(world);
   for (const auto& [name, database] : world.databases) {
     INFO(name);
     REQUIRE(database.open == world.isLive(name));

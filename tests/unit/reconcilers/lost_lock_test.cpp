@@ -3,7 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "api/resources.h"
-#include "world.h"
+#include "endings.h"
 
 using namespace rollback;
 using rollback::test::World;
@@ -11,10 +11,7 @@ using rollback::test::World;
 namespace {
 
 void requireTakenBack(const World& world) {
-  REQUIRE(world.violations.empty());
-  REQUIRE(world.lockFree());
-  REQUIRE(world.serving());
-  REQUIRE(world.liveJobs() == 0);
+  requireAtRest(world);
   REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:2.0.0");
   REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
   for (const auto& [name, database] : world.databases) {

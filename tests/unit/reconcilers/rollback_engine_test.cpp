@@ -1,8 +1,8 @@
 // The engine from apply to end in a model world, and again with the process dying at every point.
 #include <catch2/catch.hpp>
 
+#include "endings.h"
 #include "rollback/rollback.h"
-#include "world.h"
 
 using rollback::api::Phase;
 using rollback::reconcilers::Outcome;
@@ -18,11 +18,8 @@ std::string story(const World& world) {
   return out;
 }
 
-void requireTidy(const World& world) {
-  REQUIRE(world.violations.empty());
-  REQUIRE(world.lockFree());
-  REQUIRE(world.liveJobs() == 0);
-  REQUIRE(world.serving());
+void requireNothingStaged(const World& world) {
+  requireAtRest(world);
   for (const auto& [name, database] : world.databases) {
     INFO(name);
     REQUIRE(database.open == world.isLive(name));
@@ -31,7 +28,7 @@ void requireTidy(const World& world) {
 }
 
 void requireRolledBack(const World& world) {
-  requireTidy(world);
+  requireNothingStaged(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:1.0.0");
   const auto& stores = world.framework.spec.stores;
@@ -46,7 +43,7 @@ void requireRolledBack(const World& world) {
 }
 
 void requireAsBefore(const World& world) {
-  requireTidy(world);
+  requireNothingStaged(world);
   REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:2.0.0");
   for (const auto& store : world.framework.spec.stores)
     REQUIRE(world.databases.at(store.postgres->database).content == "written by 2.0.0");
@@ -75,7 +72,7 @@ TEST_CASE("Given the target's schema is live already, when rolled back, then the
   const bool ended = world.run();
   INFO(story(world));
   REQUIRE(ended);
-  requireTidy(world);
+  requireNothingStaged(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.databases.at("shop").content == "written by 2.0.0");
   REQUIRE(world.restores == 0);
@@ -155,7 +152,7 @@ TEST_CASE("Given a kubelet that does not show the go token, when the application
   world.goesMissed = 2;
   REQUIRE(world.run());
   INFO(story(world));
-  requireTidy(world);
+  requireNothingStaged(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.goesMissed == 0);
   REQUIRE(world.rollback->status.downtime->milliseconds < 20000);
