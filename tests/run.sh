@@ -40,6 +40,7 @@ ctest_tier() {
   total=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$out"); bad=$(sed -n 's/.* \([0-9]*\) tests failed out of.*/\1/p' "$out")
   if [ -z "$total" ] || [ "$total" = 0 ]; then failed=$((failed + 1)); notes+=("$1: no test ran"); else
     failed=$((failed + bad)); passed=$((passed + total - bad)); fi
+  mapfile -t -O "${#notes[@]}" notes < <(sed -n '/^The following tests FAILED/,$s/^\t *[0-9]* - //p' "$out")
   rm -f "$out"
 }
 
@@ -52,7 +53,8 @@ script_tier() {
   case $rc in
     0) passed=$((passed + 1)) ;;
     77) skip "$name" "$(tail -1 "$out")" ;;
-    *) failed=$((failed + 1)); notes+=("$name failed (exit $rc)") ;;
+    *) failed=$((failed + 1)); notes+=("$name failed (exit $rc)")
+       mapfile -t -O "${#notes[@]}" notes < <(grep -E '^(FAILED|FAIL:|ERROR:) |FAILED: ' "$out" | head -20) ;;
   esac
   rm -f "$out"
 }
