@@ -7,6 +7,7 @@
 #include "api/resources.h"
 #include "backup/backup.h"
 #include "common/conditions.h"
+#include "common/status.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -122,11 +123,11 @@ class Catalogue {
     }
   }
 
-  // Only what had ended when the scan began can have been seen as it is.
+  // Only what had ended when the scan's Job was made, in a later second than its line, can have been seen as it is.
   bool endedBefore(const api::FrameworkBackup& entry) const {
     WallTime ended{}, began{};
     if (entry.status.completedAt.empty()) return true;
-    return parseTime(entry.status.completedAt, ended) && parseTime(scannedAt_, began) && ended < began;
+    return parseTime(entry.status.completedAt, ended) && parseTime(scannedAt_, began) && ended <= began;
   }
 
   static Verdict changed(const api::FrameworkBackup& entry, const FoundBackup& folder) {
@@ -215,10 +216,10 @@ class Catalogue {
     write.set("Ready", verdict.ready ? "True" : "False", verdict.reason, verdict.message);
     write.set("Reconciling", "False", verdict.reason, "");
     write.set("Stalled", verdict.stalled ? "True" : "False", verdict.reason, verdict.stalled ? verdict.message : "");
-    const auto& before = taken_.at(draft.meta.name);
-    const std::string body = api::encodeFrameworkBackupStatus(draft);
-    if (!room() || body == api::encodeFrameworkBackupStatus(*before)) return;
-    out_.requests.push_back(kube::updateStatus(api::kFrameworkBackups, draft.meta.namespace_, draft.meta.name, body));
+    if (!room()) return;
+    auto update =
+        statusWrite(api::kFrameworkBackups, *taken_.at(draft.meta.name), draft, api::encodeFrameworkBackupStatus);
+    if (update) out_.requests.push_back(std::move(*update));
   }
 
   const RepositorySnapshot& in_;

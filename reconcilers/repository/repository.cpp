@@ -8,6 +8,7 @@
 #include "common/conditions.h"
 #include "common/journal.h"
 #include "common/opt_in.h"
+#include "common/status.h"
 #include "jobs/run.h"
 #include "repository/catalogue.h"
 
@@ -73,10 +74,9 @@ class RepositoryPass {
   Decision written(Millis again, bool atOnce = false) {
     Decision decision;
     decision.requeueAfter = again;
-    const std::string body = api::encodeBackupRepositoryStatus(draft_);
-    if (body == api::encodeBackupRepositoryStatus(in_.object)) return decision;
-    decision.requests.push_back(
-        kube::updateStatus(api::kBackupRepositories, draft_.meta.namespace_, draft_.meta.name, body));
+    auto write = statusWrite(api::kBackupRepositories, in_.object, draft_, api::encodeBackupRepositoryStatus);
+    if (!write) return decision;
+    decision.requests.push_back(std::move(*write));
     decision.again = atOnce;
     return decision;
   }
@@ -147,9 +147,12 @@ class RepositoryPass {
         return written(Millis(1000), true);
       case JobRun::State::Act: {
         Decision decision;
+        decision.requeueAfter = Millis(1000);
+        // Instants are whole seconds. The Job comes in a later one than the line: what ended in that second ended
+        // before it.
+        if (record.startedAt == formatTime(in_.ns.now)) return decision;
         decision.requests = std::move(run.requests);
         decision.again = true;
-        decision.requeueAfter = Millis(1000);
         return decision;
       }
       case JobRun::State::Wait: {

@@ -391,6 +391,25 @@ TEST_CASE(
     world.run();
     REQUIRE(world.ready("mine") == "False BackupDamaged");
   }
+  SECTION("ended in the very second in which the scan began, and then went away") {
+    taken.status.digest = "sha256:" + kFolder;
+    taken.status.completedAt = formatTime(world.now);
+    world.backups["mine"] = taken;
+    const auto pass = [&] {
+      const auto decision = reconcileRepository(world.snapshot(), Settings{"mover:1", "IfNotPresent"});
+      for (const auto& request : decision.requests) REQUIRE(world.send(request));
+      return decision;
+    };
+    pass();
+    REQUIRE(isScanning(world.repository));
+    REQUIRE(pass().requeueAfter == Millis(1000));
+    REQUIRE(world.jobsMade == 0);  // it might run in that second too
+    world.now += std::chrono::seconds(1);
+    world.found = json::array();
+    world.run();
+    REQUIRE(world.jobsMade == 1);
+    REQUIRE(world.at("mine").status.phase == "Missing");
+  }
   SECTION("ended later than the scan began") {
     taken.status.completedAt = "2026-11-24T05:00:00Z";
     world.backups["mine"] = taken;
