@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 build="g++ cmake ninja-build ccache pkg-config file libcpprest-dev nlohmann-json3-dev libyaml-cpp-dev libspdlog-dev catch2 libssl-dev zlib1g-dev \
- libboost-dev clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev python3 python3-yaml jq curl ca-certificates openssl"
+ libboost-dev libtcmalloc-minimal4 clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev python3 python3-yaml jq curl ca-certificates openssl"
 # A real PostgreSQL for the mover's tests.
 data="postgresql-15"
 cluster=$(grep -v '^#' "$here/cluster/packages.txt" | tr '\n' ' ')

@@ -4,6 +4,7 @@
 #include "api/resources.h"
 #include "common/conditions.h"
 #include "common/opt_in.h"
+#include "common/status.h"
 
 namespace rollback::reconcilers {
 
@@ -18,9 +19,9 @@ Decision BackupPass::act(std::vector<kube::Request> requests) const {
 Decision BackupPass::written() {
   Decision decision;
   draft_.status.observedGeneration = draft_.meta.generation;
-  if (api::encodeFrameworkBackupStatus(draft_) == api::encodeFrameworkBackupStatus(in_.backup)) return decision;
-  decision.requests.push_back(kube::updateStatus(api::kFrameworkBackups, draft_.meta.namespace_, draft_.meta.name,
-                                                 api::encodeFrameworkBackupStatus(draft_)));
+  auto write = statusWrite(api::kFrameworkBackups, in_.backup, draft_, api::encodeFrameworkBackupStatus);
+  if (!write) return decision;
+  decision.requests.push_back(std::move(*write));
   const auto& phase = draft_.status.phase;
   if (phase != in_.backup.status.phase && phase != "Pending")
     decision.events.push_back(

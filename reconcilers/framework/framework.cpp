@@ -8,6 +8,7 @@
 #include "common/conditions.h"
 #include "common/finalizer.h"
 #include "common/opt_in.h"
+#include "common/status.h"
 #include "framework/pass.h"
 #include "jobs/run.h"
 
@@ -35,10 +36,9 @@ Decision written(FrameworkPass& pass, const FrameworkAnswer& answer) {
   Decision decision;
   pass.draft.status.observedGeneration = pass.draft.meta.generation;
   decision.requeueAfter = answer.recheck;
-  const std::string body = api::encodeFrameworkStatus(pass.draft);
-  if (body == api::encodeFrameworkStatus(pass.in.object)) return decision;
-  decision.requests.push_back(
-      kube::updateStatus(api::kFrameworks, pass.draft.meta.namespace_, pass.draft.meta.name, body));
+  auto write = statusWrite(api::kFrameworks, pass.in.object, pass.draft, api::encodeFrameworkStatus);
+  if (!write) return decision;
+  decision.requests.push_back(std::move(*write));
   decision.events = answer.events;
   decision.again = answer.again;
   return decision;

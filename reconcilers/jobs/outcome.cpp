@@ -26,7 +26,7 @@ Result<std::string> decodeBase64(const std::string& text) {
 
 }  // namespace
 
-Result<Outcome> decodeOutcome(const std::string& terminationMessage) {
+Result<Outcome> decodeOutcome(std::string_view terminationMessage) {
   const json doc = json::parse(terminationMessage, nullptr, false);
   if (!doc.is_object() || !doc.contains("outcome") || !doc["outcome"].is_string())
     return Error{ErrorCode::Protocol, "the pod's termination message is not an outcome of the mover"};

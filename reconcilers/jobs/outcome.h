@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/framework_rollback.h"
@@ -22,7 +23,7 @@ struct Outcome {
 };
 
 // Termination message → Outcome. Protocol error if it is not ours.
-Result<Outcome> decodeOutcome(const std::string& terminationMessage);
+Result<Outcome> decodeOutcome(std::string_view terminationMessage);
 // Joins the FRB-RESULT lines of a log; Protocol if size or SHA-256 differ from what the outcome announced.
 Result<std::string> joinResult(const std::string& log, const Outcome& outcome);
 

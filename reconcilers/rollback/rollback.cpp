@@ -7,6 +7,7 @@
 
 #include "api/resources.h"
 #include "common/finalizer.h"
+#include "common/status.h"
 #include "common/version.h"
 #include "rollback/events.h"
 #include "rollback/messages.h"
@@ -98,10 +99,10 @@ const api::StepRecord* failure(const StepContext& context) {
 // The status write, if the draft says anything new, with its Events.
 Decision written(StepContext& context) {
   Decision decision;
-  std::string body = api::encodeFrameworkRollbackStatus(context.draft);
-  if (body == api::encodeFrameworkRollbackStatus(context.in.rollback)) return decision;
-  decision.requests.push_back(kube::updateStatus(api::kFrameworkRollbacks, context.draft.meta.namespace_,
-                                                 context.draft.meta.name, std::move(body)));
+  auto write =
+      statusWrite(api::kFrameworkRollbacks, context.in.rollback, context.draft, api::encodeFrameworkRollbackStatus);
+  if (!write) return decision;
+  decision.requests.push_back(std::move(*write));
   decision.events = eventsOf(context.in.rollback, context.draft);
   decision.again = !api::isEnding(*context.draft.status.phase);
   return decision;

@@ -9,6 +9,7 @@
 #include "api/framework.h"
 #include "api/framework_class.h"
 #include "api/framework_rollback.h"
+#include "jobs/outcome.h"
 #include "kube/objects/workloads.h"
 
 namespace rollback::sim {
@@ -43,5 +44,7 @@ FRB_MEMO(kube::Job, 7, "_ZN8rollback4kube9decodeJobESt17basic_string_viewIcSt11c
 FRB_MEMO(kube::ObjectMeta, 8, "_ZN8rollback4kube10decodeMetaESt17basic_string_viewIcSt11char_traitsIcEE")
 FRB_MEMO(kube::Pod, 9, "_ZN8rollback4kube9decodePodESt17basic_string_viewIcSt11char_traitsIcEE")
 FRB_MEMO(kube::Workload, 10, "_ZN8rollback4kube14decodeWorkloadESt17basic_string_viewIcSt11char_traitsIcEE")
+FRB_MEMO(reconcilers::Outcome, 11,
+         "_ZN8rollback11reconcilers13decodeOutcomeESt17basic_string_viewIcSt11char_traitsIcEE")
 
 }  // namespace rollback::sim

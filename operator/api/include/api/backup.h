@@ -33,6 +33,7 @@ struct ScanRecord {
   std::int64_t found = 0, listed = 0, restorable = 0;
   bool complete = false;  // every folder was looked at
   std::string message;
+  bool operator==(const ScanRecord&) const = default;
 };
 
 struct BackupRepositoryStatus {
@@ -40,6 +41,7 @@ struct BackupRepositoryStatus {
   std::optional<ScanRecord> scan;
   std::vector<StepRecord> steps;            // Scan
   std::vector<kube::Condition> conditions;  // Ready: the claim exists and is bound or waits for its first consumer
+  bool operator==(const BackupRepositoryStatus&) const = default;
 };
 
 struct BackupRepository {
@@ -73,6 +75,7 @@ struct FrameworkBackupStatus {
   std::vector<StepRecord> steps;                            // Lock, Backup, Verify, Unlock
   std::string message;
   std::vector<kube::Condition> conditions;
+  bool operator==(const FrameworkBackupStatus&) const = default;
 };
 
 struct FrameworkBackup {

@@ -79,11 +79,13 @@ struct SchemaLevel {
   std::string structureDigest;  // sha256:…
   std::string unknownReason;    // why digest is empty
   bool known() const { return !digest.empty(); }
+  bool operator==(const SchemaLevel&) const = default;
 };
 
 struct StoreSchema {
   std::string store;
   SchemaLevel schema;
+  bool operator==(const StoreSchema&) const = default;
 };
 
 // What a version was like while it was healthy. `lastKnownGood` is read from the history of these. What runs now is one
@@ -93,6 +95,7 @@ struct RunningVersion {
   std::vector<std::pair<std::string, std::string>> images;  // component → image (repo:tag or repo@sha256)
   std::vector<StoreSchema> schemas;
   std::string healthySince, lastSeen;
+  bool operator==(const RunningVersion&) const = default;
 };
 
 // A database kept closed for undo. Framework.status owns these; Cleanup works from here.
@@ -104,12 +107,14 @@ struct KeptCopy {
   std::string ofName;
   std::string until;  // RFC 3339; not dropped before
   std::string writtenFrom, writtenTo;
+  bool operator==(const KeptCopy&) const = default;
 };
 
 struct ResumeComponent {
   std::string name, workloadKind, workloadName, container, image;
   int replicas = 0;
   std::string workloadUid;
+  bool operator==(const ResumeComponent&) const = default;
 };
 
 struct ResumeStore {
@@ -121,6 +126,7 @@ struct ResumeStore {
   // is written before the application is stopped; 0: no go token can have been given.
   std::string stageName, prevName, revertedName;
   std::uint32_t stageOid = 0;
+  bool operator==(const ResumeStore&) const = default;
 };
 
 // The lock, taken by compare-and-swap, with all that is needed to return the application to service.
@@ -129,15 +135,18 @@ struct ActiveRollback {
   std::vector<ResumeComponent> components;
   std::vector<ResumeStore> stores;
   std::string keepPreviousFor;  // the rollback's, for what is kept if it is lost
+  bool operator==(const ActiveRollback&) const = default;
 };
 
 // The latest rollback that succeeded: the only one that can be undone.
 struct LastRollback {
   std::string name, uid, completedAt;
+  bool operator==(const LastRollback&) const = default;
 };
 
 struct ActiveBackup {
   std::string name, uid, since;
+  bool operator==(const ActiveBackup&) const = default;
 };
 
 struct FrameworkStatus {
@@ -151,6 +160,7 @@ struct FrameworkStatus {
   std::optional<LastRollback> lastRollback;
   std::vector<StepRecord> steps;  // Jobs of the framework's own: Inspect (message: the images it is for), Cleanup
   std::vector<kube::Condition> conditions;
+  bool operator==(const FrameworkStatus&) const = default;
 };
 
 struct Framework {

@@ -66,11 +66,13 @@ struct PlannedTable {
   std::string name;  // schema.table, quoted where it must be
   std::optional<std::int64_t> rowsNow, rowsInBackup;
   bool estimated = false;  // rowsNow is the server's estimate: the table is too large to be counted
+  bool operator==(const PlannedTable&) const = default;
 };
 
 struct PlannedClient {  // sessions on the live database
   std::string user, application, address;
   int count = 0;
+  bool operator==(const PlannedClient&) const = default;
 };
 
 struct PlannedStore {
@@ -92,11 +94,13 @@ struct PlannedStore {
   std::vector<PlannedTable> tables;  // those whose rows differ, those that lose most first
   int tablesDiffering = 0;           // all of them, listed or not
   std::vector<PlannedClient> clients;
+  bool operator==(const PlannedStore&) const = default;
 };
 
 struct PlannedBackup {
   std::string name, path, digest, version, createdAt;
   std::int64_t sizeBytes = 0;  // of its files, as the catalogue has it; 0: it is in none
+  bool operator==(const PlannedBackup&) const = default;
 };
 
 // How long the application will not serve, as far as anything tells. An estimate, never part of the digest.
@@ -104,12 +108,14 @@ struct PlannedDowntime {
   std::int64_t expectedMilliseconds = 0;  // 0: unknown
   std::string basis;                      // what the expectation rests on, or why there is none
   std::int64_t startLimitSeconds = 0;     // what the class gives the components to become ready, all together
+  bool operator==(const PlannedDowntime&) const = default;
 };
 
 struct PlannedWriter {   // somebody else who writes what a rollback writes
   std::string workload;  // "Deployment/shop"
   std::string field;     // "spec.replicas", "image of app"
   std::string manager;
+  bool operator==(const PlannedWriter&) const = default;
 };
 
 struct RollbackPlan {
@@ -123,15 +129,18 @@ struct RollbackPlan {
   std::vector<PlannedWriter> writers;
   std::string dataLoss;     // what will be lost, in words
   std::string frozenClass;  // JSON of the class spec this rollback works with
+  bool operator==(const RollbackPlan&) const = default;
 };
 
 struct Downtime {
   std::string startedAt, endedAt;
   std::int64_t milliseconds = 0;
+  bool operator==(const Downtime&) const = default;
 };
 
 struct PreviousCopy {
   std::string store, name, until, version;
+  bool operator==(const PreviousCopy&) const = default;
 };
 
 struct FrameworkRollbackStatus {
@@ -153,6 +162,7 @@ struct FrameworkRollbackStatus {
   std::string lockToken;
   std::string message;
   std::vector<kube::Condition> conditions;
+  bool operator==(const FrameworkRollbackStatus&) const = default;
 };
 
 struct FrameworkRollback {

@@ -10,6 +10,7 @@ namespace rollback::api {
 struct StepProgress {
   std::int64_t done = 0, total = 0;
   std::string unit;
+  bool operator==(const StepProgress&) const = default;
 };
 
 struct StepRecord {
@@ -22,6 +23,7 @@ struct StepRecord {
   std::string startedAt, completedAt;
   std::optional<StepProgress> progress;
   std::string message;
+  bool operator==(const StepRecord&) const = default;
 };
 
 }  // namespace rollback::api

@@ -37,6 +37,7 @@ struct Condition {
   std::string message;
   std::string lastTransitionTime;  // RFC 3339
   std::int64_t observedGeneration = 0;
+  bool operator==(const Condition&) const = default;
 };
 
 // Adds or replaces by type; keeps lastTransitionTime when the status stays.
