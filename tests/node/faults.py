@@ -21,6 +21,7 @@ class FaultTest(ShopTest):
     seconds = 600
 
     def setUp(self):
+        super().setUp()
         self.random = random.Random(f"{SEED} {self.id()}")
         say(f"{self.id()}: SEED={SEED}")
         self.moments = []                       # (step, seconds since the rollback was applied) of every fault
@@ -132,10 +133,8 @@ class FaultTest(ShopTest):
     def count(self):
         return ", ".join(f"{step} {self.moments.count(step)}" for step in sorted(set(self.moments)))
 
-    def leader_stopped(self, step):
+    def leader_stopped(self, shop, step):
         """SIGSTOP of the leader in a step, beyond its lease; a second replica takes over; the first goes on and has to see it."""
-        shop = self.shop(f"-{step.lower()}")
-        shop.upgraded()
         with no_operator_pod(), Operator("leader-a", elect=True) as one:
             LAB.wait_for("a leader", lambda: self.holder().startswith("leader-a"), 60)
             with Operator("leader-b", elect=True):
@@ -152,7 +151,6 @@ class FaultTest(ShopTest):
                 if not LAB.existing:
                     since = seconds(LAB.get("lease", "framework-rollback-operator", "-n", "rollback-system")["spec"]["acquireTime"])
                     self.assertEqual(one.writes_since(since), [], "the deposed leader wrote")
-        return shop
 
     @staticmethod
     def holder():

@@ -2,7 +2,7 @@
 
     runner.py [--list] [WORD...]        only tests whose file.Class.test contains a word
     runner.py --soak                    the soak_*.py instead: half an hour of faults
-    WORKERS=2                           how many test cases run beside each other
+    WORKERS=3                           how many test cases run beside each other
     KEEP=1                              leaves the cluster standing
     REUSE=1                             uses the one that KEEP left, with operator, mover and definitions brought up to date
 """
@@ -81,6 +81,13 @@ def run(test):
     return result
 
 
+def beforehand(test):
+    try:
+        test.beforehand()
+    except Exception as error:
+        test.failed_beforehand = error
+
+
 def main(words):
     options, words = [w for w in words if w.startswith("--")], [w for w in words if not w.startswith("--")]
     pattern = "soak_*.py" if "--soak" in options else "test_*.py"
@@ -97,8 +104,9 @@ def main(words):
         cluster_up()
     print(f"cluster and operator: {time.monotonic() - began:.0f} s", flush=True)
     try:
-        with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("WORKERS", "2"))) as pool:
-            results = list(pool.map(run, beside))
+        with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("WORKERS", "3"))) as pool:
+            prepared = [pool.submit(run, test) for test in beside] + [pool.submit(beforehand, test) for test in alone]
+            results = [f.result() for f in prepared][:len(beside)]
         results += [run(test) for test in alone]
         kept = rules_kept()
     finally:

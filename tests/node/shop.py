@@ -12,7 +12,7 @@ A test file needs no more than
             self.tidy(shop, kept=[self.ended(shop, "Succeeded")["previous"][0]["name"]])
 
 Test cases run beside each other, in no order. One that disturbs what all share (the operator, its rights, the API server, the class) says
-`alone = True` in its class and then runs by itself, after the others.
+`alone = True` in its class and then runs by itself, after the others; what it needs can be made before, in beforehand().
 """
 import json
 import re
@@ -168,6 +168,14 @@ class ShopTest(unittest.TestCase):
     maxDiff = None
     alone = False
     seconds = 600
+    failed_beforehand = None
+
+    def beforehand(self):
+        """Of a test that runs alone: what it needs and disturbs nobody. Done while others run; what it raises is raised in its turn."""
+
+    def setUp(self):
+        if self.failed_beforehand:
+            raise self.failed_beforehand
 
     def shop(self, suffix="", **options):
         """A shop in a namespace named after the test."""

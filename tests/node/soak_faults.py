@@ -12,7 +12,9 @@ class OperatorSoak(FaultTest):
     def test_leader_stopped_beyond_its_lease(self):
         for step in ("Stage", "Quiesce", "Switch", "Resume"):
             with self.subTest(step):
-                self.leader_stopped(step)
+                shop = self.shop(f"-{step.lower()}")
+                shop.upgraded()
+                self.leader_stopped(shop, step)
 
 
 class ControlPlaneSoak(FaultTest):

@@ -15,29 +15,36 @@ class CrashTest(ShopTest):
         self.assertEqual(len(shop.jobs("-l", "rollback.pa-ecosystem.io/step=stage")), 1, "a second restore")
         self.assertEqual(shop.step("Stage").get("attempt", 1), 1)
 
-    def killed_at(self, step):
-        shop = self.shop()
-        shop.upgraded()
-        with no_operator_pod(), Operator(step.lower()) as operator:
-            shop.rollback()
-            shop.reaches(step)
-            operator.kill()
-            time.sleep(1)
-            operator.start()
-            self.succeeds_once(shop)
 
-    def test_killed_in_the_middle_of_stage(self):
-        self.killed_at("Stage")
+class OperatorKilledTest(CrashTest):
+    STEPS = ("Stage", "Switch", "Resume")
 
-    def test_killed_in_the_middle_of_switch(self):
-        self.killed_at("Switch")
+    def beforehand(self):
+        self.shops = {step: self.shop("-" + step.lower()) for step in self.STEPS}
+        for shop in self.shops.values():
+            shop.upgraded()
 
-    def test_killed_in_the_middle_of_resume(self):
-        self.killed_at("Resume")
+    def test_killed_in_the_middle_of_a_step(self):
+        with no_operator_pod(), Operator("killed-in-a-step") as operator:
+            for step, shop in self.shops.items():       # the rollbacks before it are still under way, some of them
+                shop.rollback()
+                shop.reaches(step)
+                self.assertEqual(shop.step(step)["state"], "Running")
+                operator.kill()
+                time.sleep(1)
+                operator.start()
+            for step, shop in self.shops.items():
+                with self.subTest(step):
+                    self.succeeds_once(shop)
+
+
+class OperatorRestartedTest(CrashTest):
+    def beforehand(self):
+        self.upgraded = self.shop()
+        self.upgraded.upgraded()
 
     def test_pod_of_the_operator_restarted_in_the_middle(self):
-        shop = self.shop()
-        shop.upgraded()
+        shop = self.upgraded
         shop.rollback()
         shop.reaches("Stage")
         LAB.kubectl("delete", "pods", "--all", "-n", "rollback-system", "--grace-period=0", "--force")

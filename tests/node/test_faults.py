@@ -13,5 +13,9 @@ class ServerFaultsTest(FaultTest):
 class OperatorFaultsTest(FaultTest):
     alone = True
 
+    def beforehand(self):
+        self.upgraded = self.shop()
+        self.upgraded.upgraded()
+
     def test_leader_stopped_beyond_its_lease_while_switching(self):
-        self.leader_stopped("Switch")
+        self.leader_stopped(self.upgraded, "Switch")
