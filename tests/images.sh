@@ -3,7 +3,6 @@
 #   images.sh [operator] [mover] [postgres] [demo-app] [n8n]      (default: operator mover)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the compiler cache
 preset=${PRESET:-release}
 bin=$root/build/$preset/bin
 out=$root/build/images
@@ -12,8 +11,7 @@ for image in "${@:-operator mover}"; do
   for one in $image; do
     case $one in
       operator | mover)
-        cmake --preset "$preset" -S "$root" >/dev/null
-        cmake --build "$root/build/$preset" -j "$(nproc)" --target "rollback-$one" >/dev/null
+        "$root/tests/build.sh" "$preset" "rollback-$one" >/dev/null
         "$root/tests/cluster/images/build" "$one" "$out" "$bin/rollback-$one" ;;
       *) "$root/tests/cluster/images/build" "$one" "$out" ;;
     esac

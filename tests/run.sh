@@ -3,7 +3,6 @@
 # with one line of totals. TIERS="unit api" runs only those. Under CI=true a tier that CI must run may not be skipped.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the compiler cache
 cd "$root"
 preset=${PRESET:-release}
 build=$root/build/$preset
@@ -14,11 +13,7 @@ declare -a notes
 say() { printf '\n== %s\n' "$*"; }
 
 say "build ($preset)"
-cmake --preset "$preset" >/dev/null || exit 1
-began=$SECONDS
-cmake --build --preset "$preset" -j "$(nproc)" 2>&1 | grep -E 'error|warning|FAILED|ninja:' || true
-[ "${PIPESTATUS[0]}" = 0 ] || { echo "run: the build failed" >&2; exit 1; }
-echo "built in $((SECONDS - began)) s"
+tests/build.sh "$preset" || exit 1
 
 # skip TIER WHY
 skip() {

@@ -4,18 +4,8 @@
 # be able to build, the mover too. Fuzzers run for SECONDS_EACH (10), see tests/fuzz/run.sh; the simulator SEEDS runs (40).
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 cd "$root"
 bad=0
-
-# build PRESET TARGET...
-build() {
-  local preset=$1 began=$SECONDS; shift
-  cmake --preset "$preset" >/dev/null || return 1
-  cmake --build --preset "$preset" -j "$(nproc)" --target "$@" 2>&1 | grep -E 'error|warning|FAILED|ninja:' | grep -v 'no work to do'
-  [ "${PIPESTATUS[0]}" = 0 ] || { echo "sanitize: the build of $preset failed" >&2; return 1; }
-  echo "$preset built in $((SECONDS - began)) s"
-}
 
 # unit PRESET CTEST-ARGUMENTS...: a time limit is tried once more, a failure never.
 unit() {
@@ -39,7 +29,7 @@ for preset in ${@:-asan tsan}; do
   began=$SECONDS
   case $preset in
     asan)
-      build asan ${ALL:+all} unit_tests fuzzers sim ${API:+rollback-operator api_kube_client api_operator_requests} || { bad=1; continue; }
+      tests/build.sh asan ${ALL:+all} unit_tests fuzzers sim ${API:+rollback-operator api_kube_client api_operator_requests} || { bad=1; continue; }
       export UBSAN_OPTIONS=print_stacktrace=1
       ASAN_OPTIONS=detect_stack_use_after_return=1 unit asan -E '^unit/http: '
       simulate asan
@@ -51,7 +41,7 @@ for preset in ${@:-asan tsan}; do
       SECONDS_EACH=${SECONDS_EACH:-10} tests/fuzz/run.sh || bad=1
       ;;
     tsan)
-      build tsan unit_tests sim || { bad=1; continue; }
+      tests/build.sh tsan unit_tests sim || { bad=1; continue; }
       TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$root/tests/sanitizers/tsan.supp unit tsan
       simulate tsan
       ;;

@@ -4,28 +4,23 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1       # two checkouts share the compiler cache
 preset=${PRESET:-release}
 bin=$root/build/$preset/bin
 bench=${1:-list}
 [ $# -gt 0 ] && shift
-build() {
-  cmake --preset "$preset" -S "$root" >/dev/null
-  cmake --build "build/$preset" -j "$(nproc)" --target "$@" >/dev/null
-}
 case $bench in
   list)
-    build bench_list
+    tests/build.sh "$preset" bench_list >/dev/null
     exec "$bin/bench_list" "$@" ;;
   restore)
-    build rollback-mover
+    tests/build.sh "$preset" rollback-mover >/dev/null
     FRB_MOVER=$bin/rollback-mover exec python3 -B tests/bench/restore/bench.py "$@" ;;
   caches)
-    build rollback-operator
+    tests/build.sh "$preset" rollback-operator >/dev/null
     tests/bench/peers/build.sh
     exec python3 -B tests/bench/caches/bench.py "$@" ;;
   events)
-    build rollback-operator
+    tests/build.sh "$preset" rollback-operator >/dev/null
     tests/bench/peers/build.sh
     exec python3 -B tests/bench/events/bench.py "$@" ;;
   downtime)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,12 @@ inline void require(bool holds, const std::string& story) {
   if (holds) return;
   std::fprintf(stderr, "property does not hold: %s\n", story.c_str());
   std::abort();
+}
+
+// The document that a text is, discarded if it is none. A zero byte ends nlohmann's own parse, whatever follows it.
+inline nlohmann::json document(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) return nlohmann::json(nlohmann::json::value_t::discarded);
+  return nlohmann::json::parse(text.begin(), text.end(), nullptr, false);
 }
 
 // Input that is several texts: parted by lines of "---". Always `count` of them, the last takes what is left.

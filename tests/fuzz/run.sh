@@ -6,11 +6,8 @@ set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export root each=${SECONDS_EACH:-20}
 export ASAN_OPTIONS=allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
-export CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
 cd "$root"
-cmake --preset asan >/dev/null || exit 1
-cmake --build --preset asan -j "$(nproc)" --target fuzzers 2>&1 | grep -E 'error|warning|FAILED|ninja:' | grep -v 'no work to do'
-[ "${PIPESTATUS[0]}" = 0 ] || { echo "fuzz: the build failed" >&2; exit 1; }
+tests/build.sh asan fuzzers || exit 1
 names=("$@")
 [ ${#names[@]} -gt 0 ] || mapfile -t names < <(basename -s _fuzz.cpp -a "$root"/tests/fuzz/*_fuzz.cpp)
 

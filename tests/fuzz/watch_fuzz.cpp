@@ -11,8 +11,7 @@ void rollback::fuzz::one(std::string_view input) {
       require(part.data() >= input.data() && part.data() + part.size() <= input.data() + input.size(),
               "both point into the line");
   }
-  if (input.find('\0') != std::string_view::npos) return;  // where the whole parse ends, whatever follows
-  const auto line = nlohmann::json::parse(input.begin(), input.end(), nullptr, false);
+  const auto line = document(input);
   if (!line.is_object() || depthAtMost(input) > 128) return;
   std::size_t names = 0;  // a member that occurs twice, or is written with an escape, may be understood either way
   for (const char* name : {"\"type\"", "\"object\""})

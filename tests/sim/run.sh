@@ -4,8 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 preset=${PRESET:-release}
-cmake --preset "$preset" >/dev/null
-cmake --build --preset "$preset" -j "$(nproc)" --target sim | grep -E 'error|FAILED' && exit 1
+tests/build.sh "$preset" sim >/dev/null
 sim=build/$preset/bin/sim
 if [ -n "${SEED:-}" ]; then
   exec "$sim" --seed "$SEED" ${TRACE:+--trace}
