@@ -205,7 +205,8 @@ Replica::Replica(Fleet& fleet, int number)
   options.pause = [&world](Millis time, const http::CancelToken&) { world.pass(time); };
   plain_ = kube::makeClient(credentials, options, world.clock);
   metrics_ = std::make_unique<runtime::Registry>();
-  frameworks_ = std::make_unique<runtime::Store<api::Framework>>();
+  frameworks_ = std::make_unique<runtime::Store<api::Framework>>(
+      std::map<std::string, runtime::Store<api::Framework>::IndexFunction>{{"database", manager::databasesOf}});
   history_ = std::make_unique<runtime::Store<api::FrameworkRollback>>(
       std::map<std::string, runtime::Store<api::FrameworkRollback>::IndexFunction>{
           {"framework", [](const api::FrameworkRollback& rollback) {

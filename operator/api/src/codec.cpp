@@ -151,6 +151,7 @@ json steps(const std::vector<StepRecord>& list) {
 
 std::vector<kube::Condition> conditions(const json& at) {
   std::vector<kube::Condition> out;
+  out.reserve(at.is_array() ? at.size() : 0);
   if (at.is_array())
     for (const auto& entry : at)
       out.push_back({text(entry, "type"), text(entry, "status"), text(entry, "reason"), text(entry, "message"),

@@ -8,7 +8,7 @@ namespace rollback::manager {
 namespace {
 
 using runtime::Labels;
-using Series = std::vector<runtime::Registry::Series>;
+using Sink = runtime::Registry::Sink;
 using Key = std::pair<std::string, std::string>;  // namespace, name of the Framework
 
 Labels with(Labels labels, const std::string& name, const std::string& value) {
@@ -28,8 +28,8 @@ std::optional<double> timestamp(const std::string& text) {
   return std::chrono::duration<double>(at.time_since_epoch()).count();
 }
 
-void put(Series& out, const char* name, const Labels& labels, std::optional<double> value) {
-  if (value) out.push_back({name, labels, *value});
+void put(const Sink& out, const char* name, const Labels& labels, std::optional<double> value) {
+  if (value) out({name, labels, *value});
 }
 
 // A backup a rollback may choose by itself: complete, read to its end, of one moment.
@@ -38,18 +38,17 @@ bool usable(const api::FrameworkBackup& backup) {
          !backup.meta.deleting();
 }
 
-void countFramework(Series& out, const api::Framework& framework, WallTime now) {
+void countFramework(const Sink& out, const api::Framework& framework, WallTime now) {
   const Labels of{{"namespace", framework.meta.namespace_}, {"framework", framework.meta.name}};
   const auto& status = framework.status;
-  out.push_back({"rollback_framework_info",
-                 with(with(of, "class", framework.spec.className), "version",
-                      status.running ? status.running->version : std::string()),
-                 1});
-  out.push_back({"rollback_framework_healthy", of, status.healthy ? 1.0 : 0.0});
-  out.push_back({"rollback_framework_stores", of, static_cast<double>(framework.spec.stores.size())});
-  out.push_back(
-      {"rollback_framework_locked", with(of, "by", "rollback"), status.activeRollback.has_value() ? 1.0 : 0.0});
-  out.push_back({"rollback_framework_locked", with(of, "by", "backup"), status.activeBackup.has_value() ? 1.0 : 0.0});
+  out({"rollback_framework_info",
+       with(with(of, "class", framework.spec.className), "version",
+            status.running ? status.running->version : std::string()),
+       1});
+  out({"rollback_framework_healthy", of, status.healthy ? 1.0 : 0.0});
+  out({"rollback_framework_stores", of, static_cast<double>(framework.spec.stores.size())});
+  out({"rollback_framework_locked", with(of, "by", "rollback"), status.activeRollback.has_value() ? 1.0 : 0.0});
+  out({"rollback_framework_locked", with(of, "by", "backup"), status.activeBackup.has_value() ? 1.0 : 0.0});
   if (status.activeRollback)
     put(out, "rollback_framework_lock_age_seconds", with(of, "by", "rollback"), age(status.activeRollback->since, now));
   if (status.activeBackup)
@@ -61,7 +60,7 @@ void countFramework(Series& out, const api::Framework& framework, WallTime now) 
     if (const auto until = timestamp(copy.until)) first = std::min(first.value_or(*until), *until);
   }
   for (const auto& [kind, count] : kept)
-    out.push_back({"rollback_kept_copies", with(of, "kind", kind), static_cast<double>(count)});
+    out({"rollback_kept_copies", with(of, "kind", kind), static_cast<double>(count)});
   put(out, "rollback_kept_copy_first_expiry_timestamp_seconds", of, first);
 }
 
@@ -73,22 +72,21 @@ std::string stepSince(const api::FrameworkRollback& rollback) {
   return rollback.status.startedAt.empty() ? rollback.meta.creationTimestamp : rollback.status.startedAt;
 }
 
-void countRollback(Series& out, const api::FrameworkRollback& rollback, bool locks, WallTime now) {
+void countRollback(const Sink& out, const api::FrameworkRollback& rollback, bool locks, WallTime now) {
   const Labels of{{"namespace", rollback.meta.namespace_},
                   {"framework", rollback.spec.frameworkName},
                   {"rollback", rollback.meta.name}};
   const auto& status = rollback.status;
   if (status.phase && api::isEnding(*status.phase)) {
     // An ending that left the lock taken: nothing more happens until a person acts.
-    if (locks) out.push_back({"rollback_needs_attention", with(of, "reason", status.reason), 1});
+    if (locks) out({"rollback_needs_attention", with(of, "reason", status.reason), 1});
     return;
   }
-  out.push_back({"rollback_active",
-                 with(with(of, "phase", status.phase ? api::toString(*status.phase) : "Pending"), "step", status.step),
-                 1});
+  out({"rollback_active",
+       with(with(of, "phase", status.phase ? api::toString(*status.phase) : "Pending"), "step", status.step), 1});
   put(out, "rollback_active_age_seconds", of, age(rollback.meta.creationTimestamp, now));
   put(out, "rollback_active_step_age_seconds", of, age(stepSince(rollback), now));
-  out.push_back({"rollback_active_suspended", of, rollback.spec.suspend ? 1.0 : 0.0});
+  out({"rollback_active_suspended", of, rollback.spec.suspend ? 1.0 : 0.0});
   put(out, "rollback_active_deadline_timestamp_seconds", of,
       timestamp(status.revertDeadline.empty() ? status.deadline : status.revertDeadline));
 }
@@ -125,8 +123,7 @@ const std::vector<std::pair<std::string, std::string>>& censusFamilies() {
   return families;
 }
 
-Series census(const Caches& caches, WallTime now) {
-  Series out;
+void census(const Caches& caches, WallTime now, const Sink& out) {
   std::map<Key, const api::Framework*> frameworks;
   for (const auto& framework : caches.frameworks) {
     frameworks[{framework->meta.namespace_, framework->meta.name}] = framework.get();
@@ -150,19 +147,18 @@ Series census(const Caches& caches, WallTime now) {
   for (const auto& [key, of] : backups) {
     const Labels labels{{"namespace", key.first}, {"framework", key.second}};
     for (const auto& [phase, count] : of.byPhase)
-      out.push_back({"rollback_backups", with(labels, "phase", phase), static_cast<double>(count)});
+      out({"rollback_backups", with(labels, "phase", phase), static_cast<double>(count)});
     if (!of.newest) continue;
     put(out, "rollback_backup_age_seconds", labels, age(of.newest->status.createdAt, now));
     put(out, "rollback_backup_verification_age_seconds", labels, age(of.newest->status.verifiedAt, now));
-    out.push_back({"rollback_backup_size_bytes", labels, static_cast<double>(of.newest->status.sizeBytes)});
+    out({"rollback_backup_size_bytes", labels, static_cast<double>(of.newest->status.sizeBytes)});
   }
   for (const auto& repository : caches.repositories) {
     const auto* ready = kube::findCondition(repository->status.conditions, "Ready");
-    out.push_back({"rollback_repository_ready",
-                   {{"namespace", repository->meta.namespace_}, {"repository", repository->meta.name}},
-                   ready && ready->status == "True" ? 1.0 : 0.0});
+    out({"rollback_repository_ready",
+         {{"namespace", repository->meta.namespace_}, {"repository", repository->meta.name}},
+         ready && ready->status == "True" ? 1.0 : 0.0});
   }
-  return out;
 }
 
 }  // namespace rollback::manager

@@ -49,6 +49,13 @@ const kube::ContainerStatus* moverContainer(const kube::Pod& pod) {
 
 }  // namespace
 
+std::vector<std::string> databasesOf(const api::Framework& framework) {
+  std::vector<std::string> out;
+  for (const auto& store : framework.spec.stores)
+    if (store.postgres) out.push_back(address(*store.postgres, framework.meta.namespace_));
+  return out;
+}
+
 TokenSource systemTokens() {
   return [] {
     static constexpr char digits[] = "0123456789abcdef";
@@ -297,10 +304,9 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
     if (auto done = forTarget(out, call); !done) return done.error();
   if (out.ns.framework)
     for (const auto& store : out.ns.framework->spec.stores)
-      for (const auto& other : frameworks_.list())
-        for (const auto& theirs : other->spec.stores)
-          if (store.postgres && theirs.postgres && other->meta.uid != out.ns.framework->meta.uid &&
-              address(*store.postgres, namespace_) == address(*theirs.postgres, other->meta.namespace_))
+      if (store.postgres)
+        for (const auto& other : frameworks_.byIndex("database", address(*store.postgres, namespace_)))
+          if (other->meta.uid != out.ns.framework->meta.uid)
             out.frameworkSharers.emplace_back(other->meta.namespace_ + "/" + other->meta.name, store.name);
   return std::optional(std::move(out));
 }

@@ -14,6 +14,11 @@ const std::vector<double>& downtimeBuckets() {
   return bounds;
 }
 
+Labels labelsOf(const std::pair<std::string, std::string>& framework, const std::string& phase = "") {
+  Labels labels{{"namespace", framework.first}, {"framework", framework.second}};
+  if (!phase.empty()) labels.emplace_back("phase", phase);
+  return labels;
+}
 Labels labelsOf(const EndedStep& step) {
   return {{"step", step.step}, {"outcome", step.succeeded ? "succeeded" : "failed"}};
 }
@@ -25,33 +30,24 @@ Instruments::Instruments(runtime::Registry& metrics, const Clock& clock, std::fu
     : metrics_(metrics),
       clock_(clock),
       known_(std::move(known)),
-      census_(metrics.collect(censusFamilies(),
-                              [&clock, caches = std::move(caches)] { return census(caches(), clock.wall()); })) {}
+      census_(metrics.collect(censusFamilies(), [&clock, caches = std::move(caches)](const auto& out) {
+        census(caches(), clock.wall(), out);
+      })) {}
 
 Instruments::Key Instruments::keyOf(const std::string& namespace_, const std::string& framework) const {
   return known_(namespace_, framework) ? Key(namespace_, framework) : Key();
 }
 
-Labels Instruments::series(const Key& of, const char* name, const std::string& phase) {
-  Labels labels{{"namespace", of.first}, {"framework", of.second}};
-  if (!phase.empty()) labels.emplace_back("phase", phase);
-  made_[of].emplace(name, labels);
-  return labels;
-}
-
 runtime::Counter& Instruments::reverts(const Key& of) {
-  return metrics_.counter("rollback_reverts_total", "Rollbacks that began to revert.",
-                          series(of, "rollback_reverts_total"));
+  return metrics_.counter("rollback_reverts_total", "Rollbacks that began to revert.", labelsOf(of));
 }
 
 runtime::Counter& Instruments::endings(const Key& of, const std::string& phase) {
-  return metrics_.counter("rollback_endings_total", "Rollbacks that ended, by phase.",
-                          series(of, "rollback_endings_total", phase));
+  return metrics_.counter("rollback_endings_total", "Rollbacks that ended, by phase.", labelsOf(of, phase));
 }
 
 runtime::Counter& Instruments::backupEndings(const Key& of, const std::string& phase) {
-  return metrics_.counter("rollback_backup_endings_total", "Backups that ended, by phase.",
-                          series(of, "rollback_backup_endings_total", phase));
+  return metrics_.counter("rollback_backup_endings_total", "Backups that ended, by phase.", labelsOf(of, phase));
 }
 
 void Instruments::wrote(const api::FrameworkRollback& before, const api::FrameworkRollback& after) {
@@ -68,18 +64,14 @@ void Instruments::wrote(const api::FrameworkRollback& before, const api::Framewo
       metrics_.histogram("rollback_step_duration_seconds", "Time of a step.", stepBuckets(), labelsOf(step))
           .observe(step.seconds);
   }
-  if (seen.reverting)
-    metrics_.counter("rollback_reverts_total", "Rollbacks that began to revert.", series(of, "rollback_reverts_total"))
-        .add();
+  if (seen.reverting) metrics_.counter("rollback_reverts_total", "Rollbacks that began to revert.", labelsOf(of)).add();
   if (seen.ended)
     metrics_
-        .counter("rollback_endings_total", "Rollbacks that ended, by phase.",
-                 series(of, "rollback_endings_total", api::toString(*seen.ended)))
+        .counter("rollback_endings_total", "Rollbacks that ended, by phase.", labelsOf(of, api::toString(*seen.ended)))
         .add();
   if (seen.downtimeSeconds)
     metrics_
-        .histogram("rollback_downtime_seconds", "Downtime of rollbacks that ended.", downtimeBuckets(),
-                   series(of, "rollback_downtime_seconds"))
+        .histogram("rollback_downtime_seconds", "Downtime of rollbacks that ended.", downtimeBuckets(), labelsOf(of))
         .observe(*seen.downtimeSeconds);
 }
 
@@ -107,10 +99,7 @@ void Instruments::know(const std::string& namespace_, const std::string& framewo
 
 void Instruments::forget(const std::string& namespace_, const std::string& framework) {
   const std::lock_guard<std::mutex> hold(mutex_);
-  const auto found = made_.find({namespace_, framework});
-  if (found == made_.end()) return;
-  for (const auto& [name, labels] : found->second) metrics_.remove(name, labels);
-  made_.erase(found);
+  metrics_.remove(labelsOf({namespace_, framework}));
 }
 
 }  // namespace rollback::manager

@@ -2,6 +2,7 @@
 
 #include "api/resources.h"
 #include "json/projection.h"
+#include "manager/gather.h"
 #include "runtime/object_key.h"
 
 namespace rollback::manager {
@@ -22,30 +23,36 @@ std::string frameworkOf(const T& object) {
   return object.meta.namespace_ + "/" + object.spec.frameworkName;
 }
 
+// What no trigger and no gauge asks for is not held: there may be thousands of them.
+Result<api::Framework> decodeFramework(std::string_view document) {
+  auto framework = api::decodeFramework(document);
+  if (!framework) return framework;
+  const auto drop = [](auto& list) { std::decay_t<decltype(list)>().swap(list); };
+  drop(framework->status.history), drop(framework->status.steps), drop(framework->status.conditions);
+  return framework;
+}
+
 }  // namespace
 
 Result<Trace> decodeTrace(std::string_view document) {
   static const json::Projection projection(
-      {"metadata.name", "metadata.namespace", "metadata.uid", "metadata.resourceVersion", "metadata.labels.*"});
+      {"metadata.name", "metadata.namespace", "metadata.resourceVersion", "metadata.labels.*"});
   Trace out;
   auto decoded = projection.decode(
       document, [&](std::size_t path, const std::vector<std::string>& wild, const json::Value& value) {
         switch (path) {
           case 0:
-            out.meta.name = value.text;
+            out.name = value.text;
             break;
           case 1:
-            out.meta.namespace_ = value.text;
+            out.namespace_ = value.text;
             break;
           case 2:
-            out.meta.uid = value.text;
-            break;
-          case 3:
-            out.meta.resourceVersion = value.text;
+            out.resourceVersion = value.text;
             break;
           default:
-            if (wild[0] == api::kLabelOwnerKind || wild[0] == api::kLabelOwnerName)
-              out.meta.labels[wild[0]] = std::string(value.text);
+            if (wild[0] == api::kLabelOwnerKind) out.ownerKind = value.text;
+            if (wild[0] == api::kLabelOwnerName) out.ownerName = value.text;
         }
       });
   if (!decoded) return decoded.error();
@@ -58,6 +65,7 @@ Triggers::Triggers(std::shared_ptr<kube::Client> client, runtime::Timing timing,
       metrics_(metrics),
       rollbacks_({{"framework", [](const api::FrameworkRollback& r) { return std::vector{frameworkOf(r)}; }}}),
       frameworks_({{"workload", workloadsOf},
+                   {"database", databasesOf},
                    {"class", [](const api::Framework& f) { return std::vector{f.spec.className}; }}}),
       backups_({{"framework", [](const api::FrameworkBackup& b) { return std::vector{frameworkOf(b)}; }}}) {}
 
@@ -72,24 +80,20 @@ void Triggers::frameworkChanged(const std::string& namespace_, const std::string
       controllers_.backups->enqueue(objectKey(backup->meta));
 }
 
-void Triggers::workloadChanged(const std::string& kind, const kube::ObjectMeta& meta) {
-  for (const auto& framework : frameworks_.byIndex("workload", kind + "/" + objectKey(meta)))
+void Triggers::workloadChanged(const std::string& kind, const Trace& workload) {
+  for (const auto& framework : frameworks_.byIndex("workload", kind + "/" + objectKey(workload)))
     frameworkChanged(framework->meta.namespace_, framework->meta.name);
 }
 
-void Triggers::ownedChanged(const kube::ObjectMeta& meta) {
-  const auto label = [&](const char* name) {
-    const auto found = meta.labels.find(name);
-    return found == meta.labels.end() ? std::string() : found->second;
-  };
-  const std::string kind = label(api::kLabelOwnerKind), key = objectKey(meta.namespace_, label(api::kLabelOwnerName));
-  if (kind == "FrameworkRollback")
+void Triggers::ownedChanged(const Trace& owned) {
+  const std::string key = objectKey(owned.namespace_, owned.ownerName);
+  if (owned.ownerKind == "FrameworkRollback")
     controllers_.rollbacks->enqueue(key);
-  else if (kind == "FrameworkBackup")
+  else if (owned.ownerKind == "FrameworkBackup")
     controllers_.backups->enqueue(key);
-  else if (kind == "BackupRepository")
+  else if (owned.ownerKind == "BackupRepository")
     controllers_.repositories->enqueue(key);
-  else if (kind == "Framework")
+  else if (owned.ownerKind == "Framework")
     controllers_.frameworks->enqueue(key);
 }
 
@@ -105,7 +109,7 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         [decode](std::string_view document) { return runtime::shared(decode(document)); }, onChange, metrics_));
   };
   // Frameworks first: whatever comes later finds whom it concerns.
-  watch(frameworks_, api::kFrameworks, "", api::decodeFramework,
+  watch(frameworks_, api::kFrameworks, "", decodeFramework,
         [this](const std::string&, const auto& before, const auto& after) {
           const auto& meta = (after ? after : before)->meta;
           frameworkChanged(meta.namespace_, meta.name);
@@ -133,17 +137,17 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         });
   const std::string ours = std::string(api::kLabelManagedBy) + "=" + api::kFieldManager;
   const auto owned = [this](const std::string&, const auto& before, const auto& after) {
-    ownedChanged((after ? after : before)->meta);
+    ownedChanged(*(after ? after : before));
   };
   watch(jobs_, kube::resources::kJobs, ours, decodeTrace, owned);
   watch(pods_, kube::resources::kPods, ours, decodeTrace, owned);
   watch(deployments_, kube::resources::kDeployments, "", decodeTrace,
         [this](const std::string&, const auto& before, const auto& after) {
-          workloadChanged("Deployment", (after ? after : before)->meta);
+          workloadChanged("Deployment", *(after ? after : before));
         });
   watch(statefulSets_, kube::resources::kStatefulSets, "", decodeTrace,
         [this](const std::string&, const auto& before, const auto& after) {
-          workloadChanged("StatefulSet", (after ? after : before)->meta);
+          workloadChanged("StatefulSet", *(after ? after : before));
         });
   return out;
 }

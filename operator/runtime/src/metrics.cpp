@@ -67,21 +67,30 @@ std::string render(Labels labels) {
   return out;
 }
 
-std::string sample(const std::string& name, const std::string& labels, const std::string& value) {
-  return name + (labels.empty() ? "" : "{" + labels + "}") + " " + value + "\n";
+// Whether rendered labels have this one in them. What stands in a value is escaped, so it is never taken for a label.
+bool hasLabel(const std::string& rendered, const std::string& label) {
+  const auto ends = [&](std::size_t at) { return at == rendered.size() || rendered[at] == ','; };
+  for (std::size_t at = rendered.find(label); at != std::string::npos; at = rendered.find(label, at + 1))
+    if ((at == 0 || rendered[at - 1] == ',') && ends(at + label.size())) return true;
+  return false;
 }
 
-std::string sample(const std::string& name, const std::string& labels, const Histogram& histogram) {
+// Lines are added to one text: at thousands of series copies of parts of it would be what takes most memory.
+void add(std::string& out, const std::string& name, const std::string& labels, const std::string& value) {
+  out += name;
+  if (!labels.empty()) ((out += '{') += labels) += '}';
+  ((out += ' ') += value) += '\n';
+}
+
+void add(std::string& out, const std::string& name, const std::string& labels, const Histogram& histogram) {
   const Histogram::Snapshot now = histogram.snapshot();
-  std::string out;
   for (std::size_t i = 0; i < now.cumulative.size(); ++i) {
     const std::string bound = i < now.bounds.size() ? number(now.bounds[i]) : "+Inf";
-    out += sample(name + "_bucket", labels + (labels.empty() ? "" : ",") + "le=\"" + bound + '"',
-                  std::to_string(now.cumulative[i]));
+    add(out, name + "_bucket", labels + (labels.empty() ? "" : ",") + "le=\"" + bound + '"',
+        std::to_string(now.cumulative[i]));
   }
-  out += sample(name + "_sum", labels, number(now.sum));
-  out += sample(name + "_count", labels, std::to_string(now.cumulative.back()));
-  return out;
+  add(out, name + "_sum", labels, number(now.sum));
+  add(out, name + "_count", labels, std::to_string(now.cumulative.back()));
 }
 
 void addTo(std::atomic<double>& value, double by) {
@@ -115,13 +124,13 @@ struct Registry::State {
   struct Family {
     Type type = Type::Counter;
     std::string help;
-    std::map<std::string, std::unique_ptr<Counter>> counters;
-    std::map<std::string, std::unique_ptr<Gauge>> gauges;
-    std::map<std::string, std::unique_ptr<Histogram>> histograms;
+    std::map<std::string, Counter> counters;
+    std::map<std::string, Gauge> gauges;
+    std::map<std::string, Histogram> histograms;
   };
   struct Callback {
     std::set<std::string> families;  // whose series it may give
-    std::function<std::vector<Series>()> values;
+    std::function<void(const Sink&)> values;
   };
 
   // With mutex held.
@@ -152,38 +161,32 @@ Registry::~Registry() = default;
 Counter& Registry::counter(const std::string& name, const std::string& help, Labels labels) {
   const std::string series = render(std::move(labels));
   const std::lock_guard<std::mutex> hold(state_->mutex);
-  auto& slot = state_->family(name, help, Type::Counter).counters[series];
-  if (!slot) slot = std::make_unique<Counter>();
-  return *slot;
+  return state_->family(name, help, Type::Counter).counters[series];
 }
 
 Gauge& Registry::gauge(const std::string& name, const std::string& help, Labels labels) {
   const std::string series = render(std::move(labels));
   const std::lock_guard<std::mutex> hold(state_->mutex);
-  auto& slot = state_->family(name, help, Type::Gauge).gauges[series];
-  if (!slot) slot = std::make_unique<Gauge>();
-  return *slot;
+  return state_->family(name, help, Type::Gauge).gauges[series];
 }
 
 Histogram& Registry::histogram(const std::string& name, const std::string& help, std::vector<double> bounds,
                                Labels labels) {
   const std::string series = render(std::move(labels));
   const std::lock_guard<std::mutex> hold(state_->mutex);
-  auto& slot = state_->family(name, help, Type::Histogram).histograms[series];
-  if (!slot) slot = std::make_unique<Histogram>(std::move(bounds));
-  return *slot;
+  return state_->family(name, help, Type::Histogram).histograms.try_emplace(series, std::move(bounds)).first->second;
 }
 
 std::shared_ptr<void> Registry::gaugeCallback(const std::string& name, const std::string& help, Labels labels,
                                               std::function<double()> value) {
   render(labels);  // refuses what is no label name, at start-up
-  return collect({{name, help}}, [name, labels = std::move(labels), value = std::move(value)] {
-    return std::vector<Series>{{name, labels, value()}};
+  return collect({{name, help}}, [name, labels = std::move(labels), value = std::move(value)](const Sink& sink) {
+    sink({name, labels, value()});
   });
 }
 
 std::shared_ptr<void> Registry::collect(const std::vector<std::pair<std::string, std::string>>& families,
-                                        std::function<std::vector<Series>()> values) {
+                                        std::function<void(const Sink&)> values) {
   State::Callback callback{{}, std::move(values)};
   {
     const std::lock_guard<std::mutex> hold(state_->mutex);
@@ -201,37 +204,40 @@ std::shared_ptr<void> Registry::collect(const std::vector<std::pair<std::string,
   });
 }
 
-void Registry::remove(const std::string& name, Labels labels) {
-  const std::string series = render(std::move(labels));
+void Registry::remove(const Labels& labels) {
+  std::vector<std::string> wanted;
+  for (const auto& label : labels) wanted.push_back(render({label}));
+  const auto gone = [&](const auto& series) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& each) { return hasLabel(series.first, each); });
+  };
   const std::lock_guard<std::mutex> hold(state_->mutex);
-  const auto family = state_->families.find(name);
-  if (family == state_->families.end()) return;
-  family->second.counters.erase(series);
-  family->second.gauges.erase(series);
-  family->second.histograms.erase(series);
+  for (auto& [name, family] : state_->families) {
+    std::erase_if(family.counters, gone);
+    std::erase_if(family.gauges, gone);
+    std::erase_if(family.histograms, gone);
+  }
 }
 
 std::string Registry::expose() const {
-  std::multimap<std::string, std::string> called;  // samples by family
+  std::map<std::string, std::string> called;  // samples by family
   {
     const std::lock_guard<std::mutex> hold(state_->callbacksMutex);
     for (const auto& [id, each] : state_->callbacks)
-      for (auto& series : each.values())
-        if (each.families.count(series.name) > 0)
-          called.emplace(series.name, sample(series.name, render(std::move(series.labels)), number(series.value)));
+      each.values([&called, &families = each.families](Series series) {
+        if (families.count(series.name) > 0)
+          add(called[series.name], series.name, render(std::move(series.labels)), number(series.value));
+      });
   }
   std::string out;
   const std::lock_guard<std::mutex> hold(state_->mutex);
   for (const auto& [name, family] : state_->families) {
-    std::string samples;
-    for (const auto& [labels, each] : family.counters) samples += sample(name, labels, number(each->value()));
-    for (const auto& [labels, each] : family.gauges) samples += sample(name, labels, number(each->value()));
-    for (const auto& [labels, each] : family.histograms) samples += sample(name, labels, *each);
-    const auto [first, last] = called.equal_range(name);
-    for (auto each = first; each != last; ++each) samples += each->second;
-    if (samples.empty()) continue;  // all its callbacks are gone
-    out += "# HELP " + name + " " + escaped(family.help, false) + "\n# TYPE " + name + " " + word(family.type) + "\n" +
-           samples;
+    const std::string& samples = called[name];
+    if (family.counters.empty() && family.gauges.empty() && family.histograms.empty() && samples.empty()) continue;
+    out += "# HELP " + name + " " + escaped(family.help, false) + "\n# TYPE " + name + " " + word(family.type) + "\n";
+    for (const auto& [labels, each] : family.counters) add(out, name, labels, number(each.value()));
+    for (const auto& [labels, each] : family.gauges) add(out, name, labels, number(each.value()));
+    for (const auto& [labels, each] : family.histograms) add(out, name, labels, each);
+    out += samples;
   }
   return out;
 }

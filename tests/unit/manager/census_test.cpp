@@ -48,10 +48,16 @@ struct Census {
     return made;
   }
 
+  std::vector<runtime::Registry::Series> all() const {
+    std::vector<runtime::Registry::Series> out;
+    census(caches, now, [&](auto series) { out.push_back(std::move(series)); });
+    return out;
+  }
+
   // The samples of one name as "value label=…", labels in the order of their names.
   std::vector<std::string> of(const std::string& name) const {
     std::vector<std::string> out;
-    for (auto series : census(caches, now)) {
+    for (auto series : all()) {
       if (series.name != name) continue;
       std::sort(series.labels.begin(), series.labels.end());
       std::string line = std::to_string(static_cast<long long>(series.value));
@@ -150,7 +156,7 @@ TEST_CASE("given objects that are gone, when counted, then nothing of them is le
   Census c;
   c.rollback("back", api::Phase::Succeeded);
   c.backup("of-no-framework", "2026-11-24T01:00:00Z", "2026-11-24T02:00:00Z");
-  CHECK(census(c.caches, c.now).empty());
+  CHECK(c.all().empty());
 }
 
 TEST_CASE("given any caches, when counted, then every family is one that is declared") {
@@ -163,7 +169,7 @@ TEST_CASE("given any caches, when counted, then every family is one that is decl
   repository->meta.name = "backups";
   repository->status.conditions = {{"Ready", "True", "ClaimFound", "", "", 1}};
   c.caches.repositories = {repository};
-  for (const auto& series : census(c.caches, c.now)) {
+  for (const auto& series : c.all()) {
     INFO(series.name);
     CHECK(std::any_of(censusFamilies().begin(), censusFamilies().end(),
                       [&](const auto& family) { return family.first == series.name; }));

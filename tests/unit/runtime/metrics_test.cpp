@@ -113,7 +113,9 @@ TEST_CASE(
 TEST_CASE("given series that come and go, when exposed, then they are what the callback says at that moment") {
   Registry registry;
   std::vector<Registry::Series> now{{"b", {{"of", "1"}}, 1}, {"a", {}, 2}, {"b", {{"of", "2"}}, 3}};
-  const auto registration = registry.collect({{"a", "One."}, {"b", "Many."}}, [&] { return now; });
+  const auto registration = registry.collect({{"a", "One."}, {"b", "Many."}}, [&](const auto& out) {
+    for (const auto& series : now) out(series);
+  });
   CHECK(registry.expose() ==
         "# HELP a One.\n# TYPE a gauge\na 2\n"
         "# HELP b Many.\n# TYPE b gauge\nb{of=\"1\"} 1\nb{of=\"2\"} 3\n");
@@ -125,9 +127,13 @@ TEST_CASE("given a series that was removed, when exposed, then it is gone, and b
   Registry registry;
   registry.counter("a_total", "A.", {{"of", "1"}}).add(5);
   registry.counter("a_total", "A.", {{"of", "2"}}).add(7);
-  registry.remove("a_total", {{"of", "1"}});
-  registry.remove("a_total", {{"of", "3"}});
-  registry.remove("unheard_of", {});
+  registry.histogram("b_seconds", "B.", {1}, {{"in", "x"}, {"of", "1"}}).observe(2);
+  registry.gauge("c", "C.", {{"of", "an \"of=\\\"1\\\",of=\"1\""}, {"in", "x"}}).set(1);
+  registry.remove({{"of", "1"}});
+  registry.remove({{"of", "3"}});
+  registry.remove({{"of", "2"}, {"in", "x"}});
+  CHECK(registry.expose().find("c{in=") != std::string::npos);
+  registry.remove({{"in", "x"}});
   CHECK(registry.expose() == "# HELP a_total A.\n# TYPE a_total counter\na_total{of=\"2\"} 7\n");
   registry.counter("a_total", "A.", {{"of", "1"}}).add();
   CHECK(registry.counter("a_total", "A.", {{"of", "1"}}).value() == 1);

@@ -24,6 +24,6 @@ struct Caches {
 
 // Name and help of every family census() may give.
 const std::vector<std::pair<std::string, std::string>>& censusFamilies();
-std::vector<runtime::Registry::Series> census(const Caches& caches, WallTime now);
+void census(const Caches& caches, WallTime now, const runtime::Registry::Sink& out);
 
 }  // namespace rollback::manager

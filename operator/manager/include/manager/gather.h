@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/snapshot.h"
 #include "http/transport.h"
@@ -22,11 +23,14 @@ using TokenSource = std::function<std::string()>;
 // 128 random bits of the system each.
 TokenSource systemTokens();
 
+// Where the databases of a Framework live, however their addresses are written.
+std::vector<std::string> databasesOf(const api::Framework& framework);
+
 // Thread-safe.
 class Gatherer {
  public:
-  // `frameworks` is the cache of all Frameworks: who else uses a database is looked up there. `rollbacks` that of all
-  // rollbacks, with the index "framework": what earlier ones took.
+  // `frameworks` is the cache of all Frameworks, with databasesOf as index "database": who else uses one is looked up
+  // there. `rollbacks` that of all rollbacks, with the index "framework": what earlier ones took.
   Gatherer(std::shared_ptr<kube::Client> client, const Clock& clock, const runtime::Store<api::Framework>& frameworks,
            const runtime::Store<api::FrameworkRollback>& rollbacks, TokenSource tokens);
 

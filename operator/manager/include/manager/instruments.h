@@ -7,10 +7,8 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <utility>
 
@@ -38,8 +36,7 @@ class Instruments {
  private:
   using Key = std::pair<std::string, std::string>;  // namespace, name
   Key keyOf(const std::string& namespace_, const std::string& framework) const;
-  // All with mutex_ held. Whatever has a Framework's name in its labels is remembered for forget().
-  runtime::Labels series(const Key& of, const char* name, const std::string& phase = "");
+  // All with mutex_ held.
   runtime::Counter& reverts(const Key& of);
   runtime::Counter& endings(const Key& of, const std::string& phase);
   runtime::Counter& backupEndings(const Key& of, const std::string& phase);
@@ -47,8 +44,7 @@ class Instruments {
   runtime::Registry& metrics_;
   const Clock& clock_;
   const std::function<bool(const std::string&, const std::string&)> known_;
-  std::mutex mutex_;  // guards made_, and keeps use and removal of a series apart
-  std::map<Key, std::set<std::pair<std::string, runtime::Labels>>> made_;  // series with a Framework's name
+  std::mutex mutex_;  // keeps use and removal of a series apart
   const std::shared_ptr<void> census_;
 };
 

@@ -18,11 +18,12 @@
 
 namespace rollback::manager {
 
-// A built-in object as far as it is needed to know whom it concerns; some hundred bytes.
+// A built-in object as far as it is needed to know whom it concerns: some hundred bytes, of which there are as many as
+// the cluster has workloads.
 struct Trace {
-  kube::ObjectMeta meta;  // namespace, name, uid, resourceVersion and our own labels only
+  std::string namespace_, name, resourceVersion;
+  std::string ownerKind, ownerName;  // our labels on Jobs and pods of ours
 };
-// `labels`: keep those of our group (for Jobs and pods of ours).
 Result<Trace> decodeTrace(std::string_view json);
 
 struct Controllers {
@@ -44,8 +45,8 @@ class Triggers {
 
  private:
   void frameworkChanged(const std::string& namespace_, const std::string& name);
-  void workloadChanged(const std::string& kind, const kube::ObjectMeta& meta);
-  void ownedChanged(const kube::ObjectMeta& meta);
+  void workloadChanged(const std::string& kind, const Trace& workload);
+  void ownedChanged(const Trace& owned);
 
   std::shared_ptr<kube::Client> client_;
   const runtime::Timing timing_;

@@ -73,18 +73,19 @@ class Registry {
   [[nodiscard]] std::shared_ptr<void> gaugeCallback(const std::string& name, const std::string& help, Labels labels,
                                                     std::function<double()> value);
 
-  // Gauges whose series come and go with the objects they are about: `values` is asked once at every scrape and says
-  // all of them, each of one of `families` (name and help). Otherwise as gaugeCallback.
   struct Series {
     std::string name;
     Labels labels;
     double value = 0;
   };
+  using Sink = std::function<void(Series)>;
+  // Gauges whose series come and go with the objects they are about: `values` is asked once at every scrape and says
+  // all of them, one by one, each of one of `families` (name and help). Otherwise as gaugeCallback.
   [[nodiscard]] std::shared_ptr<void> collect(const std::vector<std::pair<std::string, std::string>>& families,
-                                              std::function<std::vector<Series>()> values);
-  // Takes a series out, if it is there. References to it dangle from then on: only for series that are looked up anew
-  // at each use, by one that keeps use and removal apart.
-  void remove(const std::string& name, Labels labels);
+                                              std::function<void(const Sink&)> values);
+  // Takes out every series, of whatever name, that has all of `labels`. References to them dangle from then on: only
+  // for series that are looked up anew at each use, by one that keeps use and removal apart.
+  void remove(const Labels& labels);
 
   // All of it, families in the order of their names.
   std::string expose() const;

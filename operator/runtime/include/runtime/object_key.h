@@ -5,12 +5,13 @@
 #include <string_view>
 #include <utility>
 
-#include "kube/objects/meta.h"
-
 namespace rollback::runtime {
 
 std::string objectKey(std::string_view namespace_, std::string_view name);
-inline std::string objectKey(const kube::ObjectMeta& meta) { return objectKey(meta.namespace_, meta.name); }
+template <typename Meta>
+std::string objectKey(const Meta& meta) {
+  return objectKey(meta.namespace_, meta.name);
+}
 
 // {namespace, name}; the namespace is empty for "name".
 std::pair<std::string, std::string> splitObjectKey(std::string_view key);

@@ -66,7 +66,7 @@ class Reflector final : public Synced, private WatchSink {
   Result<std::string> put(std::string_view object) override {
     Result<Ptr> decoded = decode_(object);
     if (!decoded) return decoded.error();
-    const kube::ObjectMeta& meta = metaOf(**decoded);  // lives as long as `decoded`
+    const auto& meta = metaOf(**decoded);  // lives as long as `decoded`
     if (meta.name.empty() || meta.resourceVersion.empty()) {
       return Error{ErrorCode::Protocol, "the object has no metadata.name or no metadata.resourceVersion"};
     }

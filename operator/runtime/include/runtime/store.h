@@ -3,8 +3,9 @@
 //   Store<kube::Pod> pods({{"app", [](const kube::Pod& pod) { return std::vector{pod.meta.labels.at("app")}; }}});
 //   for (const auto& pod : pods.byIndex("app", "shop")) ...
 //
-// T has a member `meta` of type kube::ObjectMeta, or is one. What a reader gets is an immutable snapshot it may keep.
-// Thread-safe. Index functions run under the store's lock: pure, and no call back into the store.
+// T has a member `meta`, or is one: a namespace_, a name and a resourceVersion, as kube::ObjectMeta has. What a reader
+// gets is an immutable snapshot it may keep. Thread-safe. Index functions run under the store's lock: pure, and no call
+// back into the store.
 #pragma once
 
 #include <cstddef>
@@ -24,10 +25,12 @@
 namespace rollback::runtime {
 
 template <typename T>
-const kube::ObjectMeta& metaOf(const T& object) {
-  return object.meta;
+const auto& metaOf(const T& object) {
+  if constexpr (requires { object.meta; })
+    return object.meta;
+  else
+    return object;
 }
-inline const kube::ObjectMeta& metaOf(const kube::ObjectMeta& meta) { return meta; }
 
 template <typename T>
 class Store {
