@@ -76,7 +76,11 @@ class Server:
                 return refused.code, {"message": text}
 
     def get(self, path, **more):
-        return self.send("GET", path, **more)
+        """Asks once more if the connection broke: `kubectl proxy` now and then closes one without an answer."""
+        try:
+            return self.send("GET", path, **more)
+        except ConnectionError:
+            return self.send("GET", path, **more)
 
     def post(self, path, body, **more):
         return self.send("POST", path, body, **more)

@@ -94,11 +94,11 @@ def workload(kind, name, container, image, space=IN, meta=None, spec=None, pod=N
         "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": container, "image": image}], **(pod or {})}}}})
 
 
-def framework(name, space=IN, class_name="plan-test"):
+def framework(name, space=IN, class_name="plan-test", host=""):
     ours("Framework", name, {
         "classRef": {"name": class_name}, "repositoryRef": {"name": "backups"},
         "components": [{"name": "main", "workloadRef": {"name": name}}],
-        "stores": [{"name": "database", "postgres": {"host": "db-" + name, "database": "shop", "credentialsSecretRef": {"name": "db"},
+        "stores": [{"name": "database", "postgres": {"host": host or "db-" + name, "database": "shop", "credentialsSecretRef": {"name": "db"},
                                                      "tools": {"workloadRef": {"kind": "StatefulSet", "name": "db"}, "container": "postgres"}}}]}, space)
 
 
@@ -194,8 +194,8 @@ class Plan(unittest.TestCase):
 
 
 class Refusals(unittest.TestCase):
-    def refused(self, name, code, command, **spec):
-        framework(name)
+    def refused(self, name, code, command, host="", **spec):
+        framework(name, host=host)
         rollback(name, name, **spec)
         status = ended(name)
         self.assertEqual((status["phase"], status["reason"]), ("Failed", "NothingTouched"), status.get("message"))
@@ -211,6 +211,11 @@ class Refusals(unittest.TestCase):
 
     def test_workload_that_does_not_exist(self):
         self.refused("gone", "WorkloadMissing", "kubectl get deployments,statefulsets")
+
+    def test_second_framework_on_the_database_however_its_address_is_written(self):
+        framework("first", host="db-of-two")
+        workload("deployments", "second", "app", "localhost/shop:2.0.0")
+        self.refused("second", "DatabaseShared", "kubectl get frameworks -A", host=f"db-of-two.{IN}.svc.cluster.local")
 
     def test_argo_cd(self):
         tracked = {"annotations": {"argocd.argoproj.io/tracking-id": "apps:apps/Deployment:x/argo"}}
