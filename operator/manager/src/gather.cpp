@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 
 #include "api/resources.h"
 #include "backup/backup.h"
@@ -192,23 +191,22 @@ Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace
 }
 
 Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
-  std::set<std::pair<std::string, std::string>> wanted;
-  for (const auto& component : out.framework->spec.components)
-    wanted.emplace(component.workloadKind, component.workloadName);
+  std::map<std::pair<std::string, std::string>, bool> wanted;  // and whether its pods are
   for (const auto& store : out.framework->spec.stores)
     if (store.postgres && !store.postgres->tools.workloadName.empty())
-      wanted.emplace(store.postgres->tools.workloadKind, store.postgres->tools.workloadName);
+      wanted[{store.postgres->tools.workloadKind, store.postgres->tools.workloadName}] = false;
+  for (const auto& component : out.framework->spec.components)
+    wanted[{component.workloadKind, component.workloadName}] = true;
   const std::string& namespace_ = out.framework->meta.namespace_;
-  for (const auto& [kind, name] : wanted) {
+  for (const auto& [key, withPods] : wanted) {
+    const auto& [kind, name] = key;
     const auto& resource = kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
-    auto text = read(kube::get(resource, namespace_, name), call);
-    if (!text) return text.error();
+    auto workload = object(kube::get(resource, namespace_, name), kube::decodeWorkload, call);
+    if (!workload) return workload.error();
     reconcilers::WorkloadView view;
-    if (*text) {
-      auto workload = kube::decodeWorkload(**text);
-      if (!workload) return workload.error();
-      view.workload = std::move(*workload);
-      if (const auto selector = selectorText(view.workload->selector); !selector.empty()) {
+    view.workload = std::move(*workload);
+    if (view.workload) {
+      if (const auto selector = selectorText(view.workload->selector); withPods && !selector.empty()) {
         auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline,
                                     call.cancel, [&](std::string_view item) -> Result<void> {
                                       auto pod = kube::decodePod(item);
@@ -224,83 +222,74 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
   return {};
 }
 
-Result<void> Gatherer::common(NamespaceSnapshot& out, const std::string& namespace_, const std::string& frameworkName,
-                              const std::string& repositoryName, const std::string& ownerUid, const Call& call) {
+Result<void> Gatherer::common(NamespaceSnapshot& out, const About& about, const Call& call) {
+  const std::string& namespace_ = about.owner.namespace_;
   out.now = clock_.wall();
   out.newToken = tokens_();
-  auto space = read(kube::get(kube::resources::kNamespaces, "", namespace_), call);
-  if (!space) return space.error();
-  if (*space) {
-    auto meta = kube::decodeMeta(**space);
-    if (!meta) return meta.error();
-    out.terminating = meta->deleting();
+  if (about.owner.deleting()) {
+    auto space = object(kube::get(kube::resources::kNamespaces, "", namespace_), kube::decodeMeta, call);
+    if (!space) return space.error();
+    out.terminating = *space && (*space)->deleting();
   }
   auto allowed = optIn(namespace_, call);
   if (!allowed) return allowed.error();
   out.optIn = *allowed;
-  std::string repositoryOf = repositoryName;
-  if (!frameworkName.empty()) {
-    auto text = read(kube::get(api::kFrameworks, namespace_, frameworkName), call);
-    if (!text) return text.error();
-    if (*text) {
-      auto framework = api::decodeFramework(**text);
-      if (!framework) return framework.error();
-      out.framework = std::move(*framework);
-      if (repositoryOf.empty()) repositoryOf = out.framework->spec.repositoryName;
-      auto described = read(kube::get(api::kFrameworkClasses, "", out.framework->spec.className), call);
-      if (!described) return described.error();
-      if (*described) {
-        auto decoded = api::decodeFrameworkClass(**described);
-        if (!decoded) return decoded.error();
-        out.frameworkClass = std::move(*decoded);
-      }
+  if (!out.framework && !about.framework.empty()) {
+    auto framework = object(kube::get(api::kFrameworks, namespace_, about.framework), api::decodeFramework, call);
+    if (!framework) return framework.error();
+    out.framework = std::move(*framework);
+  }
+  if (out.framework && about.frameworkClass) {
+    auto described =
+        object(kube::get(api::kFrameworkClasses, "", out.framework->spec.className), api::decodeFrameworkClass, call);
+    if (!described) return described.error();
+    out.frameworkClass = std::move(*described);
+  }
+  std::string repository = about.repositoryName;
+  if (repository.empty() && out.framework) repository = out.framework->spec.repositoryName;
+  if (about.repository && !repository.empty()) {
+    auto found = object(kube::get(api::kBackupRepositories, namespace_, repository), api::decodeBackupRepository, call);
+    if (!found) return found.error();
+    out.repository = std::move(*found);
+    if (out.repository && out.optIn.allowed) {
+      auto request = kube::get(kube::resources::kPersistentVolumeClaims, namespace_, out.repository->spec.claimName);
+      request.asServiceAccount = api::kRunner;
+      auto claim = read(request, call);
+      if (!claim) return claim.error();
+      out.repositoryClaimExists = claim->has_value();
     }
   }
-  if (!repositoryOf.empty()) {
-    auto text = read(kube::get(api::kBackupRepositories, namespace_, repositoryOf), call);
-    if (!text) return text.error();
-    if (*text) {
-      auto repository = api::decodeBackupRepository(**text);
-      if (!repository) return repository.error();
-      out.repository = std::move(*repository);
-      if (out.optIn.allowed) {
-        auto request = kube::get(kube::resources::kPersistentVolumeClaims, namespace_, out.repository->spec.claimName);
-        request.asServiceAccount = api::kRunner;
-        auto claim = read(request, call);
-        if (!claim) return claim.error();
-        out.repositoryClaimExists = claim->has_value();
-      }
-    }
-  }
-  if (auto done = jobs(out, namespace_, ownerUid, call); !done) return done;
+  if (auto done = jobs(out, namespace_, about.owner.uid, call); !done) return done;
   // Last: what is decided from them (S8) must not wait for other reads meanwhile.
   return out.framework ? workloads(out, call) : Result<void>();
 }
 
 Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const std::string& namespace_,
                                                                         const std::string& name, const Call& call) {
-  auto text = read(kube::get(api::kFrameworkRollbacks, namespace_, name), call);
-  if (!text) return text.error();
-  if (!*text) return std::optional<reconcilers::RollbackSnapshot>();
-  auto decoded = api::decodeFrameworkRollback(**text);
-  if (!decoded) return decoded.error();
+  auto found = object(kube::get(api::kFrameworkRollbacks, namespace_, name), api::decodeFrameworkRollback, call);
+  if (!found) return found.error();
+  if (!*found) return std::optional<reconcilers::RollbackSnapshot>();
   reconcilers::RollbackSnapshot out;
-  out.rollback = std::move(*decoded);
-  if (auto done = common(out.ns, namespace_, out.rollback.spec.frameworkName, "", out.rollback.meta.uid, call); !done)
-    return done.error();
+  out.rollback = std::move(**found);
+  const auto& status = out.rollback.status;
+  const auto succeeded = [&](const char* step) {
+    const auto* record = reconcilers::findRecord(status.steps, step);
+    return record && record->state == "Succeeded";
+  };
+  const bool ended = status.phase && api::isEnding(*status.phase);
+  About about{out.rollback.meta, out.rollback.spec.frameworkName};
+  // A plan that is under the lock works with the class it froze; what is staged needs no backup any more.
+  const bool frozen = status.plan && !status.plan->frozenClass.empty();
+  about.frameworkClass = !frozen || !(ended || succeeded("Lock"));
+  about.repository = !ended && !succeeded("Stage");
+  if (auto done = common(out.ns, about, call); !done) return done.error();
   if (const auto& undo = out.rollback.spec.to.undo; !undo.empty()) {
-    auto target = read(kube::get(api::kFrameworkRollbacks, namespace_, undo), call);
-    if (!target) return target.error();
-    if (*target) {
-      auto undone = api::decodeFrameworkRollback(**target);
-      if (!undone) return undone.error();
-      out.undoTarget = std::move(*undone);
-    }
+    auto undone = object(kube::get(api::kFrameworkRollbacks, namespace_, undo), api::decodeFrameworkRollback, call);
+    if (!undone) return undone.error();
+    out.undoTarget = std::move(*undone);
   }
   // The catalogue may be long: it is read while a target is chosen, and again under the lock; not after.
-  const auto& status = out.rollback.status;
-  const auto* lock = reconcilers::findRecord(status.steps, "Lock");
-  if ((!status.phase || !api::isEnding(*status.phase)) && !(lock && lock->state == "Succeeded"))
+  if (!ended && !succeeded("Lock"))
     if (auto done = forTarget(out, call); !done) return done.error();
   if (out.ns.framework)
     for (const auto& store : out.ns.framework->spec.stores)
@@ -313,43 +302,36 @@ Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const st
 
 Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::string& namespace_,
                                                                     const std::string& name, const Call& call) {
-  auto text = read(kube::get(api::kFrameworkBackups, namespace_, name), call);
-  if (!text) return text.error();
-  if (!*text) return std::optional<reconcilers::BackupSnapshot>();
-  auto decoded = api::decodeFrameworkBackup(**text);
-  if (!decoded) return decoded.error();
+  auto found = object(kube::get(api::kFrameworkBackups, namespace_, name), api::decodeFrameworkBackup, call);
+  if (!found) return found.error();
+  if (!*found) return std::optional<reconcilers::BackupSnapshot>();
   reconcilers::BackupSnapshot out;
-  out.backup = std::move(*decoded);
+  out.backup = std::move(**found);
   // A thousand entries of a scan cost one read each.
   if (reconcilers::isMereListing(out.backup)) return std::optional<reconcilers::BackupSnapshot>();
-  if (auto done = common(out.ns, namespace_, out.backup.spec.frameworkName, out.backup.spec.repositoryName,
-                         out.backup.meta.uid, call);
-      !done)
-    return done.error();
+  About about{out.backup.meta, out.backup.spec.frameworkName};
+  about.repositoryName = out.backup.spec.repositoryName;
+  if (auto done = common(out.ns, about, call); !done) return done.error();
   return std::optional(std::move(out));
 }
 
 Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const std::string& namespace_,
                                                                           const std::string& name, const Call& call) {
-  auto text = read(kube::get(api::kFrameworks, namespace_, name), call);
-  if (!text) return text.error();
-  if (!*text) return std::optional<reconcilers::FrameworkSnapshot>();
-  auto decoded = api::decodeFramework(**text);
-  if (!decoded) return decoded.error();
+  auto found = object(kube::get(api::kFrameworks, namespace_, name), api::decodeFramework, call);
+  if (!found) return found.error();
+  if (!*found) return std::optional<reconcilers::FrameworkSnapshot>();
   reconcilers::FrameworkSnapshot out;
-  if (auto done = common(out.ns, namespace_, name, "", decoded->meta.uid, call); !done) return done.error();
-  // One read of the object serves both: the common part read it last.
-  if (!out.ns.framework) return std::optional<reconcilers::FrameworkSnapshot>();
-  out.object = *out.ns.framework;
+  out.object = **found;
+  out.ns.framework = std::move(**found);
+  About about{out.object.meta, name};
+  about.repository = false;
+  if (auto done = common(out.ns, about, call); !done) return done.error();
   using Holder = reconcilers::FrameworkSnapshot::Holder;
   const auto holderOf = [&](const kube::Resource& resource, auto decode, const std::string& holder,
                             const std::string& uid) -> Result<Holder> {
-    auto there = read(kube::get(resource, namespace_, holder), call);
+    auto there = object(kube::get(resource, namespace_, holder), decode, call);
     if (!there) return there.error();
-    if (!*there) return Holder::Gone;
-    auto object = decode(**there);
-    if (!object) return object.error();
-    return object->meta.uid == uid ? reconcilers::holderOf(*object) : Holder::Gone;
+    return *there && (*there)->meta.uid == uid ? reconcilers::holderOf(**there) : Holder::Gone;
   };
   if (const auto& active = out.object.status.activeRollback) {
     auto holder = holderOf(api::kFrameworkRollbacks, api::decodeFrameworkRollback, active->name, active->uid);
@@ -372,14 +354,14 @@ Result<std::optional<reconcilers::FrameworkSnapshot>> Gatherer::framework(const 
 
 Result<std::optional<reconcilers::RepositorySnapshot>> Gatherer::repository(const std::string& namespace_,
                                                                             const std::string& name, const Call& call) {
-  auto text = read(kube::get(api::kBackupRepositories, namespace_, name), call);
-  if (!text) return text.error();
-  if (!*text) return std::optional<reconcilers::RepositorySnapshot>();
-  auto decoded = api::decodeBackupRepository(**text);
-  if (!decoded) return decoded.error();
+  auto found = object(kube::get(api::kBackupRepositories, namespace_, name), api::decodeBackupRepository, call);
+  if (!found) return found.error();
+  if (!*found) return std::optional<reconcilers::RepositorySnapshot>();
   reconcilers::RepositorySnapshot out;
-  out.object = std::move(*decoded);
-  if (auto done = common(out.ns, namespace_, "", name, out.object.meta.uid, call); !done) return done.error();
+  out.object = std::move(**found);
+  About about{out.object.meta, ""};
+  about.repositoryName = name;
+  if (auto done = common(out.ns, about, call); !done) return done.error();
   if (auto done = catalogue(out, namespace_, call); !done) return done.error();
   return std::optional(std::move(out));
 }

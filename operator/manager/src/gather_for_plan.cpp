@@ -14,13 +14,9 @@ Result<void> Gatherer::forTarget(reconcilers::RollbackSnapshot& out, const Call&
   if (!out.ns.optIn.allowed) return {};
   auto request = kube::get(kube::resources::kConfigMaps, namespace_, reconcilers::ledgerName(out.rollback));
   request.asServiceAccount = api::kRunner;
-  auto ledger = read(request, call);
+  auto ledger = object(request, kube::decodeConfigMap, call);
   if (!ledger) return ledger.error();
-  if (*ledger) {
-    auto entry = kube::decodeConfigMap(**ledger);
-    if (!entry) return entry.error();
-    out.ledger = std::move(*entry);
-  }
+  out.ledger = std::move(*ledger);
   return out.rollback.status.plan ? Result<void>() : forPlan(out, call);
 }
 
@@ -33,12 +29,9 @@ Result<void> Gatherer::forPlan(reconcilers::RollbackSnapshot& out, const Call& c
   for (const auto& name : claims) {
     auto request = kube::get(kube::resources::kPersistentVolumeClaims, namespace_, name);
     request.asServiceAccount = api::kRunner;
-    auto text = read(request, call);
-    if (!text) return text.error();
-    if (!*text) continue;
-    auto claim = kube::decodePersistentVolumeClaim(**text);
+    auto claim = object(request, kube::decodePersistentVolumeClaim, call);
     if (!claim) return claim.error();
-    out.ns.claims[name] = std::move(*claim);
+    if (*claim) out.ns.claims[name] = std::move(**claim);
   }
   auto request = kube::list(kube::resources::kHorizontalPodAutoscalers, namespace_);
   request.asServiceAccount = api::kRunner;

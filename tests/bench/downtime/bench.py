@@ -106,7 +106,7 @@ class Shop:
                 time.sleep(0.02)
             self.restarts.append(time.monotonic() - start)
             time.sleep(2)
-        self.restart_gaps.append(max((b - a for a, b in poller.gaps()), default=0.0))
+        self.restart_gaps.append(max((gap.seconds for gap in poller.gaps()), default=0.0))
         LAB.framework_runs("2.0.0", self.namespace, timeout=300)
 
     def roll_back(self):
@@ -122,7 +122,7 @@ class Shop:
         if status["phase"] != "Succeeded" or status["plan"]["stores"][0]["action"] != "Restore":
             raise LabError(f"{name}: {status.get('phase')}: {status.get('message')}\n{LAB.story(self.namespace)}")
         self.downtimes.append(status["downtime"]["milliseconds"] / 1000)
-        self.gaps.append(max((b - a for a, b in poller.gaps()), default=0.0))
+        self.gaps.append(max((gap.seconds for gap in poller.gaps()), default=0.0))
         LAB.wait_for("the kept copy to be dropped", lambda: "_prev_" not in LAB.sql("select string_agg(datname, ' ') from pg_database", "postgres", self.namespace), 600, 2)
 
 

@@ -49,14 +49,33 @@ class Gatherer {
                                                                     const std::string& name, const Call& call);
 
  private:
+  // Absent: there is none.
   Result<std::optional<std::string>> read(const kube::Request& request, const Call& call);
+  template <typename T>
+  Result<std::optional<T>> object(const kube::Request& request, Result<T> (*decode)(std::string_view),
+                                  const Call& call) {
+    auto text = read(request, call);
+    if (!text) return text.error();
+    if (!*text) return std::optional<T>();
+    auto decoded = decode(**text);
+    if (!decoded) return decoded.error();
+    return std::optional<T>(std::move(*decoded));
+  }
   // Every FrameworkBackup of a namespace, in pages.
   Result<void> backups(std::vector<api::FrameworkBackup>& out, const std::string& namespace_, const Call& call);
   // Entries, what rollbacks need of them, and which repository a framework names.
   Result<void> catalogue(reconcilers::RepositorySnapshot& out, const std::string& namespace_, const Call& call);
-  Result<void> common(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
-                      const std::string& frameworkName, const std::string& repositoryName, const std::string& ownerUid,
-                      const Call& call);
+  // The object a snapshot is for, and what a decision about it asks for. What it does not ask for is not read: there
+  // are dozens of passes in a rollback, and reads are most of what they cost.
+  struct About {
+    const kube::ObjectMeta& owner;
+    std::string framework;         // by name; empty: none
+    bool frameworkClass = true;    // of that framework
+    bool repository = true;        // and its claim
+    std::string repositoryName{};  // empty: the framework's
+  };
+  // `out.framework` may be there already: then it is not read again.
+  Result<void> common(reconcilers::NamespaceSnapshot& out, const About& about, const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
   // What choosing a target asks for: the catalogue, the ledger, and what only a plan does.
   Result<void> forTarget(reconcilers::RollbackSnapshot& out, const Call& call);
