@@ -6,6 +6,7 @@
 
 #include "api/digest.h"
 #include "api/resources.h"
+#include "jobs/outcome.h"
 
 namespace rollback::reconcilers {
 namespace {
@@ -151,7 +152,7 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
   }
 
   const json resources = spec.jobTemplate ? parseOr(spec.jobTemplate->resources, nullptr) : json(nullptr);
-  json main = {{"name", "mover"},
+  json main = {{"name", kMoverContainer},
                {"image", spec.image},
                {"imagePullPolicy", settings.imagePullPolicy},
                {"command", {"/frb/bin/rollback-mover", spec.verb}},

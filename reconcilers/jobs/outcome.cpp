@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -104,6 +105,14 @@ bool JobView::podsGone() const {
   for (const auto& pod : pods)
     if (!pod.ended()) return false;
   return true;
+}
+
+bool JobView::moversGone() const {
+  return std::all_of(pods.begin(), pods.end(), [](const kube::Pod& pod) {
+    return pod.ended() || std::any_of(pod.containers.begin(), pod.containers.end(), [](const auto& container) {
+             return container.name == kMoverContainer && container.terminated;
+           });
+  });
 }
 
 const kube::Pod* JobView::runningPod() const {

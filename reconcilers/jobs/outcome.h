@@ -34,6 +34,8 @@ struct MoverProgress {
 // The last FRB-PROGRESS line of a log.
 std::optional<MoverProgress> lastProgress(const std::string& log);
 
+inline constexpr const char* kMoverContainer = "mover";  // of a Job's pod: the one that acts and reports
+
 // A Job of ours as a snapshot shows it, with its pods.
 struct JobView {
   kube::Job job;
@@ -42,6 +44,9 @@ struct JobView {
   std::optional<MoverProgress> progress;
 
   bool podsGone() const;  // none that has not ended
+  // In none of them a mover runs, nor can again (they are never restarted). The kubelet tells of a container's end a
+  // second before the pod's.
+  bool moversGone() const;
   const kube::Pod* runningPod() const;
   // Why it does not get on: image that cannot be pulled, no node, a Secret that is missing. Empty: nothing to say.
   std::string trouble() const;

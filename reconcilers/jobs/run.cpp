@@ -88,7 +88,7 @@ JobRun runJob(api::StepRecord& record, const JobRunInput& input, const Settings&
     // Somebody else's Job under our name: ours is gone. A new attempt has a new name.
     return giveUpOrRetry(record, input, "Job " + record.jobName + " was replaced by another of the same name");
   }
-  if (view->outcome && view->outcome->token == record.token && view->podsGone()) {
+  if (view->outcome && view->outcome->token == record.token && view->moversGone()) {
     run.outcome = view->outcome;
     if (run.outcome->resultMissing)
       return giveUpOrRetry(record, input, "the result in the log of Job " + record.jobName + " could not be read");

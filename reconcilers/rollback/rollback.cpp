@@ -171,6 +171,7 @@ Decision endOfRevert(StepContext& context) {
 template <std::size_t N>
 std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& steps, bool forward) {
   for (const auto& step : steps) {
+    bool begins = false;
     {
       auto& record = context.record(step.name);
       if (record.state == "Succeeded") continue;
@@ -193,11 +194,10 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
           publishCondition(context, "Suspended", "False", "Resumed", "");
       }
       auto& line = context.record(step.name);
-      if (line.state.empty()) {
+      begins = line.state.empty();
+      if (begins) {
         line.state = "Running";
         line.startedAt = context.nowText();
-        publishProgress(context, step.phase, step.name, "");
-        return written(context);
       }
     }
     StepResult result = step.decide(context);
@@ -226,6 +226,10 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
         publishProgress(context, step.phase, step.name, result.message);
         return written(context);
       case Kind::Act: {
+        if (begins) {  // what begins with an act is announced first; all else is announced by its own first write
+          publishProgress(context, step.phase, step.name, "");
+          return written(context);
+        }
         Decision decision;
         decision.requests = std::move(result.requests);
         decision.again = true;

@@ -532,13 +532,19 @@ void World::endMover(const std::string& uid, int exitCode, const std::string& me
   endProcess(uid);
   const json* pod = server.find("pods", key);
   if (!pod || at(*pod, {"metadata", "uid"}) != uid) return;  // deleted by force: nobody hears of it
+  // First that the container ended, and the pod a moment later, as a kubelet tells it.
   server.edit(kKubelet, "pods", "status", key, [&](json& object) {
-    auto& status = object["status"];
-    status["phase"] = exitCode == 0 ? "Succeeded" : "Failed";
-    if (reason == "Evicted") status["reason"] = "Evicted";
-    status["containerStatuses"][0]["state"] = {
+    object["status"]["containerStatuses"][0]["state"] = {
         {"terminated",
          {{"exitCode", exitCode}, {"reason", reason}, {"message", message}, {"finishedAt", formatTime(clock.wall())}}}};
+  });
+  timeline.after(latency() + Millis(dice.below(1000)), [this, key, uid, exitCode, reason] {
+    const json* there = server.find("pods", key);
+    if (!there || at(*there, {"metadata", "uid"}) != uid) return;
+    server.edit(kKubelet, "pods", "status", key, [&](json& object) {
+      object["status"]["phase"] = exitCode == 0 ? "Succeeded" : "Failed";
+      if (reason == "Evicted") object["status"]["reason"] = "Evicted";
+    });
   });
 }
 

@@ -42,7 +42,7 @@ std::string label(const kube::ObjectMeta& meta, const char* name) {
 
 const kube::ContainerStatus* moverContainer(const kube::Pod& pod) {
   for (const auto& status : pod.containers)
-    if (status.name == "mover") return &status;
+    if (status.name == reconcilers::kMoverContainer) return &status;
   return nullptr;
 }
 
@@ -117,7 +117,7 @@ Result<reconcilers::OptIn> Gatherer::optIn(const std::string& namespace_, const 
 std::optional<std::string> Gatherer::logOf(const kube::Pod& pod, int lines, const Call& call) {
   auto request = kube::get(kube::resources::kPods, pod.meta.namespace_, pod.meta.name);
   request.subresource = "log";
-  request.query = {{"container", "mover"}};
+  request.query = {{"container", reconcilers::kMoverContainer}};
   if (lines > 0) request.query.emplace_back("tailLines", std::to_string(lines));
   request.asServiceAccount = api::kRunner;
   auto log = client_->send(request, call.deadline.earlier(Deadline::after(clock_, Millis(10000))), call.cancel);

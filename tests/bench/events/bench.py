@@ -8,8 +8,8 @@ per completed rollback, requests per rollback, and the time until the last had e
 rollback-operator rolls back. The peers on controller-runtime and kube-rs (tests/bench/peers) make its requests without deciding
 anything, so that what is compared is what client libraries and queues cost at about equal work. The same for all: watches and caches,
 workers, no throttle, and a rollback that is seen, read live and written, in as many passes as the operator made writes in this very run. A
-pass reads one by one what the operator's gatherer does (rollback, namespace, Framework, class, Deployment and its pods, repository and
-claim, Jobs and pods of the rollback; in the first sixth backups and ledger, too), then writes a status, which grows evenly to the size
+pass reads one by one what the operator's gatherer does (rollback, Framework, Deployment and its pods, Jobs and pods of the rollback; in the
+first half repository and claim, too, in the first sixth class, backups and ledger), then writes a status, which grows evenly to the size
 the operator's had. The table says how many requests each made.
 
 Not the same, in favour of a peer: it decides nothing; every write of it is that one status, so there are no Jobs, it is sent no events of

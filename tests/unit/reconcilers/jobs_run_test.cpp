@@ -74,6 +74,13 @@ struct Bench {
   reconcilers::Settings settings{"mover:test", "Never"};
 };
 
+kube::ContainerStatus container(const std::string& name, bool terminated) {
+  kube::ContainerStatus out;
+  out.name = name;
+  out.terminated = terminated;
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("Given nothing recorded, when run, then attempt, name and token are journaled before anything is sent") {
@@ -139,6 +146,13 @@ TEST_CASE("Given an outcome, when run, then it is final only if it is this attem
   SECTION("a pod still runs") {
     bench.jobs[0].pods.push_back(bench.pod("Running"));
     REQUIRE(bench.run().state == State::Wait);
+    bench.jobs[0].pods.back().containers = {container("injected", true), container("mover", false)};
+    REQUIRE(bench.run().state == State::Wait);
+  }
+  SECTION("a pod is called running still, but its mover ended: it is never started again") {
+    bench.jobs[0].pods = {bench.pod("Running")};
+    bench.jobs[0].pods.back().containers = {container("mover", true), container("injected", false)};
+    REQUIRE(bench.run().state == State::Done);
   }
   SECTION("of another token: as if nothing had been reported") {
     bench.jobs[0].outcome->token = "other";

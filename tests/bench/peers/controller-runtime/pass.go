@@ -12,8 +12,8 @@ import (
 )
 
 // rollbackPasses makes the requests of a rollback without what they decide: a pass reads live what the operator's gatherer does, then writes
-// the rollback's status, whose event brings the next pass. In its first sixth, until the operator has its lock, a pass reads catalogue
-// and ledger, too.
+// the rollback's status, whose event brings the next pass. In its first half, until the operator has staged, a pass reads
+// repository and claim, too, in its first sixth, until the lock is taken, class, catalogue and ledger.
 type rollbackPasses struct {
 	live        client.Reader
 	status      client.SubResourceWriter
@@ -45,14 +45,8 @@ func (p *rollbackPasses) gather(ctx context.Context, rollback *FrameworkRollback
 	get := func(o client.Object, namespace, name string) error {
 		return p.live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, o)
 	}
-	if err := get(&corev1.Namespace{}, "", rollback.Namespace); err != nil {
-		return err
-	}
 	var framework Framework
 	if err := get(&framework, rollback.Namespace, rollback.Spec.FrameworkRef.Name); err != nil {
-		return err
-	}
-	if err := get(&FrameworkClass{}, "", framework.Spec.ClassRef.Name); err != nil {
 		return err
 	}
 	for _, component := range framework.Spec.Components {
@@ -64,12 +58,14 @@ func (p *rollbackPasses) gather(ctx context.Context, rollback *FrameworkRollback
 			return err
 		}
 	}
-	var repository BackupRepository
-	if err := get(&repository, rollback.Namespace, framework.Spec.RepositoryRef.Name); err != nil {
-		return err
-	}
-	if err := get(&corev1.PersistentVolumeClaim{}, rollback.Namespace, repository.Spec.Volume.PersistentVolumeClaim.ClaimName); err != nil {
-		return err
+	if rollback.Status.Passes*2 < p.passes {
+		var repository BackupRepository
+		if err := get(&repository, rollback.Namespace, framework.Spec.RepositoryRef.Name); err != nil {
+			return err
+		}
+		if err := get(&corev1.PersistentVolumeClaim{}, rollback.Namespace, repository.Spec.Volume.PersistentVolumeClaim.ClaimName); err != nil {
+			return err
+		}
 	}
 	owned := client.MatchingLabels{"rollback.pa-ecosystem.io/owner-uid": string(rollback.UID)}
 	if err := p.live.List(ctx, &batchv1.JobList{}, in, owned); err != nil {
@@ -80,6 +76,9 @@ func (p *rollbackPasses) gather(ctx context.Context, rollback *FrameworkRollback
 	}
 	if rollback.Status.Passes*6 >= p.passes {
 		return nil
+	}
+	if err := get(&FrameworkClass{}, "", framework.Spec.ClassRef.Name); err != nil {
+		return err
 	}
 	if err := p.live.List(ctx, &List[BackupSpec, BackupStatus]{}, in); err != nil {
 		return err

@@ -1,12 +1,13 @@
 //! The requests of a rollback without what they decide: a pass reads live what the operator's gatherer does, then writes the rollback's
-//! status, whose event brings the next pass. In its first sixth, until the operator has its lock, a pass reads catalogue and ledger, too.
+//! status, whose event brings the next pass. In its first half, until the operator has staged, a pass reads repository and claim,
+//! too, in its first sixth, until the lock is taken, class, catalogue and ledger.
 use std::sync::Arc;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::{
     apps::v1::Deployment,
     batch::v1::Job,
-    core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod},
+    core::v1::{ConfigMap, PersistentVolumeClaim, Pod},
 };
 use kube::api::{ListParams, PostParams};
 use kube::core::Selector;
@@ -33,20 +34,22 @@ impl Passes {
 
     async fn gather(&self, namespace: &str, rollback: &FrameworkRollback) -> kube::Result<()> {
         let pods = self.within::<Pod>(namespace);
-        Api::<Namespace>::all(self.client.clone()).get(namespace).await?;
         let framework = self.within::<Framework>(namespace).get(&rollback.spec.framework_ref.name).await?.spec;
-        Api::<FrameworkClass>::all(self.client.clone()).get(&framework.class_ref.name).await?;
         for component in &framework.components {
             let deployment = self.within::<Deployment>(namespace).get(&component.workload_ref.name).await?;
             let selector: Selector = deployment.spec.and_then(|spec| spec.selector.match_labels).unwrap_or_default().into_iter().collect();
             pods.list(&ListParams::default().labels_from(&selector)).await?;
         }
-        let repository = self.within::<BackupRepository>(namespace).get(&framework.repository_ref.name).await?.spec;
-        self.within::<PersistentVolumeClaim>(namespace).get(&repository.volume.persistent_volume_claim.claim_name).await?;
+        let passed = rollback.status.as_ref().map_or(0, |status| status.passes);
+        if passed * 2 < self.passes {
+            let repository = self.within::<BackupRepository>(namespace).get(&framework.repository_ref.name).await?.spec;
+            self.within::<PersistentVolumeClaim>(namespace).get(&repository.volume.persistent_volume_claim.claim_name).await?;
+        }
         let owned = ListParams::default().labels(&format!("rollback.pa-ecosystem.io/owner-uid={}", rollback.uid().unwrap_or_default()));
         self.within::<Job>(namespace).list(&owned).await?;
         pods.list(&owned).await?;
-        if rollback.status.as_ref().map_or(0, |status| status.passes) * 6 < self.passes {
+        if passed * 6 < self.passes {
+            Api::<FrameworkClass>::all(self.client.clone()).get(&framework.class_ref.name).await?;
             self.within::<FrameworkBackup>(namespace).list(&ListParams::default()).await?;
             self.within::<ConfigMap>(namespace).get_opt(&format!("frb-ledger-{}", rollback.name_any())).await?; // never there
         }
