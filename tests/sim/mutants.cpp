@@ -160,12 +160,13 @@ void mutateDecision(Mutant mutant, const reconcilers::RollbackSnapshot& in, Deci
           change(request, [](json& body) { body["spec"]["suspend"] = false; });
       break;
     case Mutant::LockReleasedEarly:
-      if (running(rollback, "Switch") && in.ns.framework && in.ns.framework->status.activeRollback &&
-          out.requests.empty() == false && out.requests.front().resource.plural == "deployments") {
+      if (in.ns.framework && in.ns.framework->status.activeRollback && !out.requests.empty() &&
+          out.requests.back().resource.plural == "deployments") {
         api::Framework free = *in.ns.framework;
         free.status.activeRollback.reset();
-        out.requests.insert(out.requests.begin(), kube::updateStatus(api::kFrameworks, free.meta.namespace_,
-                                                                     free.meta.name, api::encodeFrameworkStatus(free)));
+        out.requests.insert(out.requests.end() - 1,
+                            kube::updateStatus(api::kFrameworks, free.meta.namespace_, free.meta.name,
+                                               api::encodeFrameworkStatus(free)));
       }
       break;
     case Mutant::WriteAfterEnd:

@@ -45,17 +45,21 @@ runtime::Reconcile reconcileLoop(Decide decide, std::shared_ptr<kube::Client> cl
     if (!decided) return decided.error();
     if (!*decided) return runtime::ReconcileResult{};
     const auto& decision = (*decided)->decision;
+    const auto tell = [&] {
+      for (const auto& event : decision.events) {
+        recorder.record({(*decided)->regarding, event.type, event.reason, event.action, event.note, {}});
+        runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note,
+                     {{"reason", event.reason}});
+      }
+    };
+    if (decision.requests.empty()) tell();
     for (const auto& request : decision.requests) {
       auto sent = send(*client, request, context, **decided);
       if (!sent) return sent.error();
       if (*sent == Sent::Stale) return runtime::ReconcileResult{kStale, {}};
+      if (&request == &decision.requests.front()) tell();  // what they tell of is written, whatever becomes of the rest
       if (request.mutates() && request.subresource != "status")
         runtime::log(runtime::Level::Info, "acted", {{"request", request.describe()}});
-    }
-    for (const auto& event : decision.events) {
-      recorder.record({(*decided)->regarding, event.type, event.reason, event.action, event.note, {}});
-      runtime::log(event.type == "Warning" ? runtime::Level::Warn : runtime::Level::Info, event.note,
-                   {{"reason", event.reason}});
     }
     return runtime::ReconcileResult{decision.again && !decision.requests.empty() ? kTurn : decision.requeueAfter, {}};
   };
