@@ -8,7 +8,7 @@ preset=${PRESET:-release}
 build=$root/build/$preset
 tiers=${TIERS:-unit layers fuzz sim mover api node}
 passed=0 failed=0 skipped=0
-declare -a notes
+notes=()
 
 say() { printf '\n== %s\n' "$*"; }
 

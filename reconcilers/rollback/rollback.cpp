@@ -230,6 +230,8 @@ std::optional<Decision> walk(StepContext& context, const std::array<Step, N>& st
       case Kind::Record: {
         publishProgress(context, step.phase, step.name, result.message);
         Decision decision = written(context);
+        const auto* line = context.findRecord(step.name);
+        if (!line || line->state != "Running") return decision;  // what it recorded is that all begins anew
         const StepResult next = step.decide(context);
         if (next.kind == Kind::Act) append(decision, next.requests);
         return decision;
