@@ -394,3 +394,17 @@ TEST_CASE(
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(announced > 5);
 }
+
+TEST_CASE("Given a class that is changed between plan and lock, when locked, then it is planned again and succeeds") {
+  World world;
+  for (int pass = 0; pass < 50 && !world.framework.status.activeRollback; ++pass) world.pass();
+  REQUIRE(world.framework.status.activeRollback);
+  const std::string before = world.rollback->status.plan->digest;
+  ++world.frameworkClass.meta.generation;
+  world.pass();
+  REQUIRE_FALSE(world.rollback->status.plan);  // all begins anew, under the lock
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.rollback->status.plan->digest != before);
+}
