@@ -19,8 +19,8 @@ struct Event {
 
 // The write-ahead rule: an act is announced by a status write that was accepted before it is sent. A decision records
 // (one status write that announces an act or notes its end), or acts, or does both in that order. Requests are sent in
-// order; the first error ends the pass and the next one starts from a new snapshot. A
-// Create that answers AlreadyExists counts as sent: the next snapshot shows whose it is.
+// order; the first error ends the pass and the next one starts from a new snapshot. A Create that answers AlreadyExists
+// counts as sent: the next snapshot shows whose it is.
 struct Decision {
   std::vector<kube::Request> requests;
   std::vector<Event> events;           // recorded once the first request was accepted

@@ -6,7 +6,6 @@
     KEEP=1                              leaves the cluster standing
     REUSE=1                             uses the one that KEEP left, with operator, mover and definitions brought up to date
 """
-import collections
 import concurrent.futures
 import os
 import pathlib
@@ -98,15 +97,17 @@ def main(words):
         print("\n".join(sorted(name_of(t) for t in tests or found)))
         return 0 if tests else 2
     alone = [t for t in tests if getattr(t, "alone", False)]
-    beside = collections.deque(t for t in tests if t not in alone)
+    beside = [t for t in tests if t not in alone]
     began = time.monotonic()
     if not broken:
         cluster_up()
     print(f"cluster and operator: {time.monotonic() - began:.0f} s", flush=True)
     try:
         with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("WORKERS", "3"))) as pool:
-            prepared = [pool.submit(run, test) for test in beside] + [pool.submit(beforehand, test) for test in alone]
-            results = [f.result() for f in prepared][:len(beside)]
+            running = [pool.submit(run, test) for test in beside]
+            for test in alone:
+                pool.submit(beforehand, test)
+        results = [future.result() for future in running]
         results += [run(test) for test in alone]
         kept = rules_kept()
     finally:
