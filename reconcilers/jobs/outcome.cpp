@@ -14,6 +14,16 @@ namespace {
 
 using nlohmann::json;
 
+// What follows `prefix` in the last line that begins with it.
+std::optional<std::string> lastLine(const std::string& log, const std::string& prefix) {
+  auto at = log.rfind(prefix);
+  while (at != std::string::npos && at > 0 && log[at - 1] != '\n')
+    at = log.rfind(prefix, at - 1);  // not in a line's middle
+  if (at == std::string::npos) return std::nullopt;
+  const auto begin = at + prefix.size(), end = log.find('\n', begin);
+  return log.substr(begin, end == std::string::npos ? end : end - begin);
+}
+
 Result<std::string> decodeBase64(const std::string& text) {
   std::string out(text.size() / 4 * 3 + 3, '\0');
   const int n = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
@@ -81,14 +91,9 @@ Result<std::string> joinResult(const std::string& log, const Outcome& outcome) {
 }
 
 std::optional<MoverProgress> lastProgress(const std::string& log) {
-  static const std::string prefix = "FRB-PROGRESS ";
-  auto at = log.rfind(prefix);
-  while (at != std::string::npos && at > 0 && log[at - 1] != '\n')
-    at = log.rfind(prefix, at - 1);  // not in a line's middle
-  if (at == std::string::npos) return std::nullopt;
-  const auto end = log.find('\n', at);
-  const json doc = json::parse(
-      log.substr(at + prefix.size(), end == std::string::npos ? end : end - at - prefix.size()), nullptr, false);
+  const auto line = lastLine(log, "FRB-PROGRESS ");
+  if (!line) return std::nullopt;
+  const json doc = json::parse(*line, nullptr, false);
   if (!doc.is_object()) return std::nullopt;
   MoverProgress out;
   auto number = [&](const char* name) {
@@ -101,6 +106,12 @@ std::optional<MoverProgress> lastProgress(const std::string& log) {
   return out;
 }
 
+std::optional<Outcome> lastOutcome(const std::string& log) {
+  const auto line = lastLine(log, "FRB-OUTCOME ");
+  auto outcome = line ? decodeOutcome(*line) : Result<Outcome>(Error{});
+  return outcome ? std::optional(std::move(*outcome)) : std::nullopt;
+}
+
 bool JobView::podsGone() const {
   for (const auto& pod : pods)
     if (!pod.ended()) return false;
@@ -108,10 +119,10 @@ bool JobView::podsGone() const {
 }
 
 bool JobView::moversGone() const {
-  return std::all_of(pods.begin(), pods.end(), [](const kube::Pod& pod) {
-    return pod.ended() || std::any_of(pod.containers.begin(), pod.containers.end(), [](const auto& container) {
-             return container.name == kMoverContainer && container.terminated;
-           });
+  return std::all_of(pods.begin(), pods.end(), [&](const kube::Pod& pod) {
+    return pod.ended() || pod.meta.name == saidBy ||
+           std::any_of(pod.containers.begin(), pod.containers.end(),
+                       [](const auto& container) { return container.name == kMoverContainer && container.terminated; });
   });
 }
 

@@ -33,6 +33,8 @@ struct MoverProgress {
 };
 // The last FRB-PROGRESS line of a log.
 std::optional<MoverProgress> lastProgress(const std::string& log);
+// The FRB-OUTCOME line at a log's end: what the termination message holds, a kubelet's second earlier.
+std::optional<Outcome> lastOutcome(const std::string& log);
 
 inline constexpr const char* kMoverContainer = "mover";  // of a Job's pod: the one that acts and reports
 
@@ -40,12 +42,13 @@ inline constexpr const char* kMoverContainer = "mover";  // of a Job's pod: the 
 struct JobView {
   kube::Job job;
   std::vector<kube::Pod> pods;
-  std::optional<Outcome> outcome;  // of the newest pod that ended with one
+  std::optional<Outcome> outcome;  // of the newest pod that ended with one, or said one
+  std::string saidBy;              // the pod whose log ends with `outcome`: it does nothing more but end
   std::optional<MoverProgress> progress;
 
   bool podsGone() const;  // none that has not ended
-  // In none of them a mover runs, nor can again (they are never restarted). The kubelet tells of a container's end a
-  // second before the pod's.
+  // In none of them a mover acts, nor can again (they are never restarted). A kubelet tells of a container's end up to
+  // a second after it, and of the pod's yet another second later.
   bool moversGone() const;
   const kube::Pod* runningPod() const;
   // Why it does not get on: image that cannot be pulled, no node, a Secret that is missing. Empty: nothing to say.

@@ -28,15 +28,21 @@ bool runs(const StepContext& context, const api::StepRecord* line) {
 // the pod anyway, more than a minute later (seen). The application waits, so the token is said again, which is a
 // change.
 constexpr std::int64_t kSayAgainSeconds = 4, kMostSaid = 12;
+// A swap takes some ten milliseconds, and its end is heard from the mover's log, which nobody announces.
+constexpr Millis kListen{100}, kListenLater{500};
+constexpr std::chrono::seconds kListensFor{3};
+
+std::chrono::seconds sinceGo(StepContext& context, const std::string& store) {
+  WallTime since{};
+  if (!parseTime(context.record("Go", store).startedAt, since)) return {};
+  return std::chrono::duration_cast<std::chrono::seconds>(context.now() - since);
+}
 
 // What the pod's go annotation is to become; empty: it stays.
 std::string nextGo(StepContext& context, const std::string& store, const std::string& now) {
   const std::string token = context.record("ArmSwitch", store).token;
   if (now.empty()) return token;
-  WallTime since{};
-  if (!parseTime(context.record("Go", store).startedAt, since)) return {};
-  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(context.now() - since).count();
-  const std::int64_t times = std::min(waited / kSayAgainSeconds, kMostSaid);
+  const std::int64_t times = std::min(sinceGo(context, store).count() / kSayAgainSeconds, kMostSaid);
   const std::string next = token + " " + std::to_string(times);
   return times > 0 && next != now ? next : std::string();
 }
@@ -79,7 +85,7 @@ StepResult switchStore(StepContext& context, const std::string& store) {
     if (const std::string next = nextGo(context, store, goAnnotation(*pod)); !next.empty())
       return StepResult::act({giveGo(*pod, next)});
   if (result.message.empty()) result.message = "switching store " + store;
-  result.recheck = Millis(500);
+  result.recheck = sinceGo(context, store) < kListensFor ? kListen : kListenLater;
   return result;
 }
 

@@ -15,6 +15,9 @@ void said(const mover::Outcome& outcome, const std::string& token, const std::st
   const auto heard = reconcilers::decodeOutcome(report.terminationMessage);
   require(heard.ok(), "what the mover says is understood");
   require(heard->kind == reconcilers::Outcome::Kind(int(outcome.kind)), "success, refusal or failure");
+  const auto early = reconcilers::lastOutcome("a line of a tool\n" + report.lastLine() + "\n");
+  require(early.has_value() == report.resultLines.empty(), "the log ends with it, unless its result is in pieces");
+  if (early) require(early->token == heard->token && early->result == heard->result, "the same in the log");
   if (outcome.result.empty()) return;
   std::string log = "a line of a tool\n";
   for (const auto& line : report.resultLines) {
@@ -41,6 +44,7 @@ void one(std::string_view input) {
     if (joined) require(std::int64_t(joined->size()) == heard->resultSize, "nothing is taken for whole that is not");
   }
   (void)reconcilers::joinResult(text[1], {});
+  (void)reconcilers::lastOutcome(text[1]);
   if (const auto progress = reconcilers::lastProgress(text[1]))
     require(text[1].find("FRB-PROGRESS ") != std::string::npos, "progress that was said");
   Error error = mover::problem(ErrorCode::BadInput, "BackupDamaged", text[0]);

@@ -57,6 +57,11 @@ class Run:
         outcome = Outcome(json.loads((self.folder / "end").read_text()))
         assert len((self.folder / "end").read_bytes()) <= 3072, "the termination message is too long"
         assert outcome["token"] == self.task.get("token", ""), outcome
+        last = [line for line in self.said().splitlines() if line.startswith("FRB-OUTCOME ")]
+        if "result" in outcome or not outcome.get("resultSize"):
+            assert last == ["FRB-OUTCOME " + (self.folder / "end").read_text()], last
+        else:
+            assert not last, last
         if "result" not in outcome and outcome.get("resultSize"):
             pieces = {}
             for line in self.said().splitlines():

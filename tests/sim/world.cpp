@@ -604,9 +604,11 @@ void World::runMover(const std::string& uid) {
   const auto report = mover::report(outcome, token, {});
   std::string log;
   for (const auto& line : report.resultLines) log += line + "\n";
+  log += report.lastLine() + "\n";
   server.logs[process.pod] = log;
   process.verb = "done";
-  timeline.after(latency(),
+  // A kubelet looks at its containers once a second; the log is there at once.
+  timeline.after(latency() + Millis(dice.below(1000)),
                  [this, uid, message = report.terminationMessage] { endMover(uid, 0, message, "Completed"); });
 }
 

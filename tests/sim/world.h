@@ -53,7 +53,8 @@ struct Process {
   bool writes = false;
   bool orphan = false;  // its pod was deleted by force: nobody can see or stop it
   bool mover() const { return workload.empty(); }
-  bool active() const { return writes && (verb != "switch" || !go.empty()); }
+  // "done": what it did is said, and it ends.
+  bool active() const { return writes && verb != "done" && (verb != "switch" || !go.empty()); }
   std::vector<int> sessions;  // pids in the database server, one a store; empty: not connected
 };
 

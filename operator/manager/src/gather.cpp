@@ -185,7 +185,14 @@ Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace
       view.outcome = std::move(*outcome);
     }
     if (const auto* pod = view.outcome ? nullptr : view.runningPod())
-      if (const auto log = logOf(*pod, 20, call)) view.progress = reconcilers::lastProgress(*log);
+      if (const auto log = logOf(*pod, 20, call)) {
+        view.progress = reconcilers::lastProgress(*log);
+        // A failure may be tried again after a pause that begins when the container ended: that is not said yet.
+        if (auto said = reconcilers::lastOutcome(*log); said && said->kind == reconcilers::Outcome::Kind::Succeeded) {
+          view.outcome = std::move(*said);
+          view.saidBy = pod->meta.name;
+        }
+      }
   }
   return {};
 }

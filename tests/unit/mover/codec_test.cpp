@@ -151,12 +151,14 @@ TEST_CASE("an outcome that fits is one message, a larger one is lines with a has
   REQUIRE(message["outcome"] == "Succeeded");
   REQUIRE(message["token"] == "t");
   REQUIRE(message["result"]["liveOid"] == 1);
+  REQUIRE(small.lastLine() == "FRB-OUTCOME " + small.terminationMessage);
 
   const std::string big = json{{"names", std::string(20'000, 'x')}}.dump();
   const auto large = report(succeeded(big), "t", {});
   REQUIRE(large.terminationMessage.size() <= 3072);
   REQUIRE_FALSE(json::parse(large.terminationMessage).contains("result"));
   REQUIRE(json::parse(large.terminationMessage)["resultSize"] == big.size());
+  REQUIRE(large.lastLine().empty());
   REQUIRE(large.resultLines.size() == 4);
   for (std::size_t i = 0; i < large.resultLines.size(); ++i) {
     REQUIRE(large.resultLines[i].size() <= 8192);

@@ -65,6 +65,17 @@ TEST_CASE("Given a log with progress, when read, then the last whole line counts
   REQUIRE_FALSE(reconcilers::lastProgress("somebody said FRB-PROGRESS {\"done\":1}\n"));
 }
 
+TEST_CASE("Given a log that ends with an outcome, when read, then it is the one of the termination message") {
+  const std::string said = R"({"outcome":"Succeeded","code":"","message":"","token":"t","result":{"a":1}})";
+  const auto outcome = reconcilers::lastOutcome("FRB-PROGRESS {}\nFRB-OUTCOME " + said + "\n");
+  REQUIRE(outcome);
+  REQUIRE(outcome->token == "t");
+  REQUIRE(outcome->result == R"({"a":1})");
+  REQUIRE_FALSE(reconcilers::lastOutcome(""));
+  REQUIRE_FALSE(reconcilers::lastOutcome("a tool says FRB-OUTCOME " + said + "\n"));
+  REQUIRE_FALSE(reconcilers::lastOutcome("FRB-OUTCOME " + said.substr(0, 40)));  // not written to its end yet
+}
+
 TEST_CASE("Given a pod that does not get on, when asked why, then the reason is told in words") {
   reconcilers::JobView view;
   kube::Pod pod;

@@ -154,6 +154,14 @@ TEST_CASE("Given an outcome, when run, then it is final only if it is this attem
     bench.jobs[0].pods.back().containers = {container("mover", true), container("injected", false)};
     REQUIRE(bench.run().state == State::Done);
   }
+  SECTION("a pod said it in its log, and is about to end: it alone does not count") {
+    bench.jobs[0].pods = {bench.pod("Running")};
+    bench.jobs[0].pods[0].meta.name = "said";
+    bench.jobs[0].saidBy = "said";
+    REQUIRE(bench.run().state == State::Done);
+    bench.jobs[0].pods.push_back(bench.pod("Running"));
+    REQUIRE(bench.run().state == State::Wait);
+  }
   SECTION("of another token: as if nothing had been reported") {
     bench.jobs[0].outcome->token = "other";
     REQUIRE(bench.run().state == State::Record);

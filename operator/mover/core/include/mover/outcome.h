@@ -1,4 +1,4 @@
-// How a verb ended, and how that is said: the termination message and the result's lines (docs/mover.md, Channels).
+// How a verb ended, and how that is said: the termination message and lines of the log (docs/mover.md, Channels).
 #pragma once
 
 #include <string>
@@ -33,6 +33,8 @@ Error during(const std::string& what, Error error);
 struct Report {
   std::string terminationMessage;        // at most 3 KiB
   std::vector<std::string> resultLines;  // "FRB-RESULT <index> <base64>", empty if the result is in the message
+  // "FRB-OUTCOME <message>": said last of all; empty if there are result lines.
+  std::string lastLine() const { return resultLines.empty() ? "FRB-OUTCOME " + terminationMessage : ""; }
 };
 // `secrets` are blotted out of the message, wherever they came from.
 Report report(const Outcome& outcome, const std::string& token, const std::vector<std::string>& secrets);

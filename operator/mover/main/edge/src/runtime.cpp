@@ -102,7 +102,9 @@ bool publish(const Report& report, const std::string& terminationLog) {
   std::ofstream file(terminationLog, std::ios::trunc);
   file << report.terminationMessage;
   file.flush();
-  return file.good() && std::cout.good();
+  if (!file.good() || !std::cout.good()) return false;
+  if (report.resultLines.empty()) std::cout << report.lastLine() << std::endl;
+  return true;
 }
 
 Result<void> installSelf(const std::string& path) {

@@ -57,7 +57,7 @@ class FileGoToken final : public GoToken {
   std::string path_;
 };
 
-// False: the outcome could not be written, which is a crash.
+// Says it. Nothing is done after this but ending. False: the outcome could not be written, which is a crash.
 bool publish(const Report& report, const std::string& terminationLog);
 
 // Copies the running program to `path`, mode 0755, complete or not at all.
