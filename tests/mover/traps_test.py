@@ -101,6 +101,7 @@ class Traps(harness.Case):
         staged = self.staged()
         self.world.app("begin; insert into orders (item) values ('p'); prepare transaction 'hanging'")
         self.assertIn("PreparedTransaction", self.codes(self.inspect()))
+        self.refused(self.world.switch(staged, go=None), "PreparedTransaction")     # while the application still serves
         self.refused(self.world.switch(staged), "PreparedTransaction")
         self.assertTrue(self.server.databases()["shop"][1])
 
@@ -108,6 +109,7 @@ class Traps(harness.Case):
         staged = self.staged()
         self.server.sql("select pg_create_logical_replication_slot('consumer', 'test_decoding')", "shop")
         self.assertIn("ReplicationSlot", self.codes(self.inspect()))
+        self.refused(self.world.switch(staged, go=None), "ReplicationSlot")
         self.refused(self.world.switch(staged), "ReplicationSlot")
 
     def test_lock_of_another_run(self):
@@ -347,6 +349,8 @@ class Traps(harness.Case):
         backup = self.succeeded(self.world.backup())
         self.succeeded(self.world.stage(backup))
         self.server.sql("drop extension bloom", "shop")
+        report = self.inspect(repository={"path": backup["path"]}, backup={"store": "database"})
+        self.assertEqual(self.codes(report), ["ExtensionMissing"])
         self.failed(self.world.stage(backup, attempt=2), "ExtensionMissing")
         self.succeeded(self.world.stage(backup, attempt=3, extensions=["bloom"]))
 
@@ -417,7 +421,7 @@ class Traps(harness.Case):
 
     # ---- check ----
     def test_check_of_health_and_invariants(self):
-        answers = {"/well": [200], "/late": [503, 503, 200], "/ill": [500] * 100}
+        answers = {"/well": [200], "/late": [503, 503, 200], "/ill": [500] * 100, "/login": [302]}
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
@@ -435,16 +439,18 @@ class Traps(harness.Case):
         base = f"http://127.0.0.1:{web.server_address[1]}"
         result = self.succeeded(self.mover.run(
             "check", health=[{"name": "well", "url": base + "/well", "status": [200], "timeoutSeconds": 5}, {"name": "late", "url": base + "/late", "timeoutSeconds": 20},
-                             {"name": "ill", "url": base + "/ill", "status": [200], "timeoutSeconds": 2},
+                             {"name": "ill", "url": base + "/ill", "status": [200], "timeoutSeconds": 2}, {"name": "elsewhere", "url": base + "/login", "timeoutSeconds": 0},
                              {"name": "absent", "url": f"http://127.0.0.1:{free_port()}/", "status": [200], "timeoutSeconds": 0},
                              {"name": "tls", "url": "https://127.0.0.1/", "status": [200], "timeoutSeconds": 0}],
             checks=[{"name": "orders", "query": "select count(*) from orders", "min": 1}, {"name": "many", "query": "select count(*) from orders", "min": 51},
                     {"name": "true", "query": "select true"}, {"name": "false", "query": "select false"}, {"name": "free", "query": "select 'anything'"},
                     {"name": "broken", "query": "select 1/0"}, {"name": "none", "query": "select 1 where false"}]))
-        self.assertEqual({h["name"]: h["ok"] for h in result["health"]}, {"well": True, "late": True, "ill": False, "absent": False, "tls": False}, result["health"])
+        self.assertEqual({h["name"]: h["ok"] for h in result["health"]}, {"well": True, "late": True, "ill": False, "elsewhere": True, "absent": False, "tls": False}, result["health"])
         self.assertEqual({i["name"]: i["ok"] for i in result["invariants"]},
                          {"orders": True, "many": False, "true": True, "false": False, "free": True, "broken": False, "none": False})
         self.assertEqual(result["schema"]["count"], 2)
+        alone = self.succeeded(self.mover.run("check", postgres={}, schema={}, checks=[], health=[{"name": "well", "url": base + "/well", "timeoutSeconds": 5}]))
+        self.assertEqual((alone["health"][0]["ok"], alone["invariants"]), (True, []), "an application without a database")
 
     # ---- keys ----
     def test_keys(self):

@@ -13,6 +13,7 @@
 #include "mover/keys.h"
 #include "mover/names.h"
 #include "mover/outcome.h"
+#include "mover/quoting.h"
 #include "mover/row_counts.h"
 #include "mover/server.h"
 #include "mover/verbs.h"
@@ -295,15 +296,32 @@ class Inspection {
   }
 
   Result<void> lookAtExtensions(const StoreRecord& store) {
-    auto rows = admin_->query("/* available */ select name, version from pg_available_extension_versions", deadline_);
+    // Servers before 13 know no trusted extensions.
+    auto rows = admin_->query(
+        "/* available */ select name, version, superuser and not coalesce((to_jsonb(v) ->> 'trusted')::bool, false) "
+        "from pg_available_extension_versions v",
+        deadline_);
     if (!rows) return during("listing the extensions that could be created", rows.error());
-    std::set<std::pair<std::string, std::string>> available;
-    for (const auto& row : *rows) available.insert({text(row, 0), text(row, 1)});
-    for (const auto& extension : store.database.extensions)
-      if (!available.count({extension.name, extension.version}))
+    auto live = extensions(*app_, deadline_);
+    if (!live) return live.error();
+    std::set<std::string> allowed(task_.extensions.begin(), task_.extensions.end());
+    for (const auto& extension : *live) allowed.insert(extension.name);
+    std::map<std::pair<std::string, std::string>, bool> available;  // and whether only a superuser may create it
+    for (const auto& row : *rows) available[{text(row, 0), text(row, 1)}] = truth(row, 2);
+    for (const auto& extension : store.database.extensions) {
+      const auto found = available.find({extension.name, extension.version});
+      if (found == available.end())
         block("ExtensionMissing",
               "extension " + extension.name + " " + extension.version +
                   " of the backup is not available on this server; install it in the database's image");
+      else if (found->second && !appSuperuser_ && !allowed.count(extension.name))
+        block("ExtensionMissing", "extension " + extension.name +
+                                      " of the backup may be created by a superuser only, and database " +
+                                      task_.postgres.database +
+                                      " does not have it; in it, as a superuser: create "
+                                      "extension " +
+                                      identifier(extension.name));
+    }
     return {};
   }
 

@@ -95,15 +95,20 @@ Result<std::vector<ClientSession>> SwapSession::clients(Oid database) {
   return found;
 }
 
+Result<void> SwapSession::requireUnhindered(Oid database, const std::string& name) {
+  if (!session_) return Error{ErrorCode::ConnectionLost, "there is no session"};
+  auto found = obstacles(*session_, name, database, Deadline::after(env_.clock, kStatement));
+  if (!found && connectionLost(found.error())) session_.reset();
+  if (!found) return found.error();
+  if (!found->empty()) return problem(ErrorCode::Conflict, found->front().code, found->front().message);
+  return {};
+}
+
 Result<void> SwapSession::requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd,
                                        Millis grace) {
   const Deadline patience = Deadline::after(env_.clock, grace);
   for (;;) {
-    if (!session_) return Error{ErrorCode::ConnectionLost, "there is no session"};
-    auto found = obstacles(*session_, name, database, Deadline::after(env_.clock, kStatement));
-    if (!found && connectionLost(found.error())) session_.reset();
-    if (!found) return found.error();
-    if (!found->empty()) return problem(ErrorCode::Conflict, found->front().code, found->front().message);
+    if (auto ok = requireUnhindered(database, name); !ok) return ok;
     auto foreign = clients(database);
     if (!foreign) return foreign.error();
     foreign->erase(std::remove_if(foreign->begin(), foreign->end(),

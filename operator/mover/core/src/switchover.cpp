@@ -34,12 +34,14 @@ class SwitchOver {
   }
 
  private:
-  // Everything that can be wrong is found while the application still serves.
+  // What can be known while the application still serves is found then: staging may have taken hours since the plan.
+  // Whose sessions are left when it has stopped is not.
   Result<void> probe(Deadline deadline) {
     if (auto ok = swap_.connect(deadline); !ok) return ok;
     auto seen = swap_.look();
     if (!seen) return seen.error();
-    return possible(*seen);
+    if (auto ok = possible(*seen); !ok || seen->live != Situation::Live::Original) return ok;
+    return swap_.requireUnhindered(task_.expect.liveOid, task_.postgres.database);
   }
 
   // Whether the situation is one this switch may act in.

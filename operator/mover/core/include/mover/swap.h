@@ -39,8 +39,10 @@ class SwapSession {
   Result<void> lock(Oid original, Deadline deadline);
   Result<Situation> look();
 
-  // Not one client but those that may be ended, no prepared transaction, slot or subscription: else the code says
-  // which. Gives sessions of pods that just ended `grace` to vanish.
+  // No prepared transaction, slot or subscription of `database`: else the code says which.
+  Result<void> requireUnhindered(Oid database, const std::string& name);
+  // Not one client but those that may be ended, and unhindered. Gives sessions of pods that just ended `grace` to
+  // vanish.
   Result<void> requireQuiet(Oid database, const std::string& name, const std::vector<std::string>& mayEnd,
                             Millis grace);
   Result<void> setOpen(const std::string& name, Oid oid, bool open);
