@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/digest.h"
+#include "api/quantity.h"
 #include "api/resources.h"
 #include "jobs/outcome.h"
 
@@ -45,6 +46,25 @@ json environment(const JobSpec& spec) {
     if (source.is_object()) env.push_back({{"name", "FRB_KEY_" + std::to_string(i)}, {"valueFrom", source}});
   }
   return env;
+}
+
+// What a container of ours asks for and may use. Every container has limits: of what a template says nothing of, the
+// default's, or what it requests where that is more.
+json resourcesFor(const JobSpec& spec) {
+  const json defaults = {{"requests", {{"cpu", "100m"}, {"memory", "128Mi"}}},
+                         {"limits", {{"cpu", "2"}, {"memory", "1Gi"}}}};
+  json out = spec.jobTemplate ? parseOr(spec.jobTemplate->resources, nullptr) : json(nullptr);
+  if (!out.is_object()) return defaults;
+  const auto amount = [](const json& value) {
+    const auto parsed = api::parseQuantity(value.is_string() ? value.get<std::string>() : value.dump());
+    return parsed ? *parsed : 0;
+  };
+  for (const auto& [name, usual] : defaults["limits"].items()) {
+    if (out.contains("limits") && out["limits"].contains(name)) continue;
+    const bool asked = out.contains("requests") && out["requests"].contains(name);
+    out["limits"][name] = asked && amount(out["requests"][name]) > amount(usual) ? out["requests"][name] : usual;
+  }
+  return out;
 }
 
 // A path of the claim as a subPath: relative, no leading slash.
@@ -151,7 +171,6 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
     mounts.push_back(mount);
   }
 
-  const json resources = spec.jobTemplate ? parseOr(spec.jobTemplate->resources, nullptr) : json(nullptr);
   json main = {{"name", kMoverContainer},
                {"image", spec.image},
                {"imagePullPolicy", settings.imagePullPolicy},
@@ -159,9 +178,7 @@ kube::Request createJob(const JobSpec& spec, const Settings& settings) {
                {"env", environment(spec)},
                {"volumeMounts", mounts},
                {"securityContext", containerSecurity()},
-               {"resources", resources.is_object() ? resources
-                                                   : json{{"requests", {{"cpu", "100m"}, {"memory", "128Mi"}}},
-                                                          {"limits", {{"cpu", "2"}, {"memory", "1Gi"}}}}}};
+               {"resources", resourcesFor(spec)}};
   json init = {
       {"name", "install"},
       {"image", settings.moverImage},

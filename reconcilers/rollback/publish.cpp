@@ -40,10 +40,11 @@ void publishCondition(StepContext& context, const std::string& type, const std::
   condition(context, type, status, reason, message);
 }
 
-void publishProgress(StepContext& context, Phase phase, const std::string& step, const std::string& waiting) {
+void publishProgress(StepContext& context, Phase phase, const std::string& step, const std::string& waiting,
+                     const std::string& reason) {
   auto& status = context.status();
   status.phase = phase;
-  status.reason = step;
+  status.reason = reason.empty() ? step : reason;
   status.step = step;
   status.progress = progressText(context, step);
   status.observedGeneration = context.draft.meta.generation;
@@ -53,8 +54,8 @@ void publishProgress(StepContext& context, Phase phase, const std::string& step,
   else if (status.message.find(" · ") == std::string::npos)
     status.message = waiting;
   const std::string why = waiting.empty() ? "step " + step : waiting;
-  condition(context, "Ready", "Unknown", step, why);
-  condition(context, "Reconciling", "True", step, why);
+  condition(context, "Ready", "Unknown", status.reason, why);
+  condition(context, "Reconciling", "True", status.reason, why);
   condition(context, "Stalled", "False", "Working", "");
   condition(context, "Succeeded", "Unknown", step, "");
   condition(context, "Completed", "False", step, "");

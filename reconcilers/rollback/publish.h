@@ -10,8 +10,10 @@ namespace rollback::reconcilers {
 
 // Ends the rollback: phase, reason, message, conditions, completedAt.
 void publishEnding(StepContext& context, api::Phase phase, const std::string& reason, const std::string& message);
-// While it works: `phase` and `step` it is in, `waiting` what it waits for (may be empty).
-void publishProgress(StepContext& context, api::Phase phase, const std::string& step, const std::string& waiting);
+// While it works: `phase` and `step` it is in, `waiting` what it waits for (may be empty), `reason` the conditions'
+// (empty: the step).
+void publishProgress(StepContext& context, api::Phase phase, const std::string& step, const std::string& waiting,
+                     const std::string& reason = "");
 // A condition of the engine's own (Planned, BackupVerified, Staged, Switched, Verified, Suspended).
 void publishCondition(StepContext& context, const std::string& type, const std::string& status,
                       const std::string& reason, const std::string& message);

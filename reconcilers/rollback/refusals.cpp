@@ -78,16 +78,16 @@ const std::vector<Refusal>& refusals() {
       {"NeedsSuperuser", kBackups},
       {"RoleMissing", kRecord},
       {"ExtensionMissing", kRecord},
-      {"NotEnoughSpace", kRecord},
+      {"NotEnoughSpace", "kubectl get persistentvolumeclaims -n {ns}"},
       {"SpaceUnknown", kFramework},
       {"PreparedTransaction", kRecord},
       {"ReplicationSlot", kRecord},
       {"Subscription", kRecord},
-      {"ForeignSession", kRecord},
+      {"ForeignSession", "kubectl get pods -A -o wide"},
       {"ForeignSchema", kRecord},
       // The Jobs.
       {"JobFailed", "kubectl get jobs,pods -n {ns} -l rollback.pa-ecosystem.io/owner-name={name}"},
-      {"TargetImageUnusable", kRecord},
+      {"TargetImageUnusable", "kubectl describe pods -n {ns} -l rollback.pa-ecosystem.io/owner-name={name}"},
   };
   return all;
 }

@@ -7,6 +7,7 @@
 
 #include "api/resources.h"
 #include "common/finalizer.h"
+#include "common/opt_in.h"
 #include "common/status.h"
 #include "common/version.h"
 #include "rollback/events.h"
@@ -113,8 +114,9 @@ Decision ended(StepContext& context, Phase phase, const std::string& reason, con
   return written(context);
 }
 
-Decision waiting(StepContext& context, Phase phase, const std::string& step, const std::string& why, Millis recheck) {
-  publishProgress(context, phase, step, why);
+Decision waiting(StepContext& context, Phase phase, const std::string& step, const std::string& why, Millis recheck,
+                 const std::string& reason = "") {
+  publishProgress(context, phase, step, why, reason);
   Decision decision = written(context);
   decision.again = false;
   decision.requeueAfter = recheck;
@@ -384,7 +386,7 @@ Decision reconcileRollback(const RollbackSnapshot& snapshot, const Settings& set
     return written(context);
   }
   if (!snapshot.ns.optIn.allowed)
-    return waiting(context, *phase, context.draft.status.step, snapshot.ns.optIn.reason, kSlow);
+    return waiting(context, *phase, context.draft.status.step, snapshot.ns.optIn.reason, kSlow, kNotOptedIn);
   if (!snapshot.ns.framework) {
     WallTime created{};
     if (!locked && parseTime(rollback.meta.creationTimestamp, created) &&

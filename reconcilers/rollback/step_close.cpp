@@ -57,6 +57,50 @@ StepResult judge(const api::PlannedStore& planned, const CheckResult& result) {
   return StepResult::done();
 }
 
+constexpr std::int64_t kCheckSeconds = 900;
+
+StepResult checked(StepContext& context, const std::string& store, const api::PlannedStore& planned,
+                   const Outcome& outcome) {
+  const auto result = decodeCheckResult(outcome.result);
+  if (!result) return StepResult::fail("JobFailed", result.error().message);
+  auto verdict = judge(planned, *result);
+  const bool good = verdict.kind == StepResult::Kind::Done;
+  // An undo brings back what was, and that may be why somebody rolled back: it is told, not taken back.
+  if (!good && context.draft.spec.to.undo.empty()) return verdict;
+  auto& done = context.record("Verify", store);
+  done.state = "Succeeded";
+  if (!good) done.message = kAsItWas + verdict.message;
+  done.completedAt = context.nowText();
+  return StepResult::record();
+}
+
+// An application without stores is asked how it is from its own image: to do that the mover needs nothing there.
+StepResult checkHealthAlone(StepContext& context) {
+  const auto urls = healthUrls(context.framework().spec, context.classSpec(), context.draft.meta.namespace_);
+  if (urls.empty() || context.components().empty()) return StepResult::done();
+  const ComponentView& component = context.components().front();
+  const std::string& name = component.component->name;
+  const auto* line = context.findRecord("Verify", name);
+  if ((line && line->state == "Succeeded") || !component.container()) return StepResult::done();
+  return context.runMoverJob(
+      "Verify", name, "check", 4,
+      [&](const api::StepRecord& record) {
+        JobSpec job;
+        job.name = record.jobName;
+        job.owner = context.owner;
+        job.step = "check";
+        job.store = name;
+        job.image = component.container()->image;
+        job.task = healthTask(context.owner, record, urls, kCheckSeconds);
+        job.deadlineSeconds = kCheckSeconds;
+        job.ttlSecondsAfterFinished = 300;
+        job.jobTemplate = &context.framework().spec.jobTemplate;
+        job.imagePullSecrets = component.view->workload->imagePullSecrets;
+        return job;
+      },
+      [&](const Outcome& outcome) { return checked(context, name, {}, outcome); });
+}
+
 }  // namespace
 
 StepResult verifyStep(StepContext& context) {
@@ -85,22 +129,11 @@ StepResult verifyStep(StepContext& context) {
     parts.push_back(context.runMover(
         "Verify", store, "check", 4,
         [&](const PostgresDriver& driver, const api::StepRecord& record) {
-          return driver.check(record, planned, health, 900);
+          return driver.check(record, planned, health, kCheckSeconds);
         },
-        [&](const Outcome& outcome) {
-          const auto result = decodeCheckResult(outcome.result);
-          if (!result) return StepResult::fail("JobFailed", result.error().message);
-          auto verdict = judge(planned, *result);
-          const bool good = verdict.kind == StepResult::Kind::Done;
-          // An undo brings back what was, and that may be why somebody rolled back: it is told, not taken back.
-          if (!good && context.draft.spec.to.undo.empty()) return verdict;
-          auto& done = context.record("Verify", store);
-          done.state = "Succeeded";
-          if (!good) done.message = kAsItWas + verdict.message;
-          done.completedAt = context.nowText();
-          return StepResult::record();
-        }));
+        [&](const Outcome& outcome) { return checked(context, store, planned, outcome); }));
   }
+  if (stores.empty()) parts.push_back(checkHealthAlone(context));
   auto result = together(std::move(parts));
   if (result.kind == StepResult::Kind::Done) context.status().applicationHealthy = unhealthyAsItWas(context).empty();
   return result;

@@ -81,9 +81,18 @@ std::optional<StepResult> waitForTurn(const StepContext& context) {
   return std::nullopt;
 }
 
+std::optional<StepResult> expired(const StepContext& context) {
+  const std::string& until = context.draft.spec.validUntil;
+  WallTime limit{};
+  if (context.lock() || until.empty() || !parseTime(until, limit) || context.now() <= limit) return std::nullopt;
+  return StepResult::end(api::Phase::Skipped, "Expired", "spec.validUntil " + until + " has passed");
+}
+
 StepResult lockStep(StepContext& context) {
   auto& status = context.status();
   const auto& framework = context.framework();
+  // It may have waited since it was planned: suspended, or for another's lock.
+  if (auto over = expired(context)) return *over;
   if (auto turn = waitForTurn(context)) return *turn;
   if (!context.in.ledger) return StepResult::act({createLedger(context.draft, context.nowText())});
   if (ledgerUid(*context.in.ledger) != context.draft.meta.uid)

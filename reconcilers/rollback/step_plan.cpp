@@ -9,6 +9,7 @@
 #include "common/version.h"
 #include "rollback/ledger.h"
 #include "rollback/neighbours.h"
+#include "rollback/other_clients.h"
 #include "rollback/other_writers.h"
 #include "rollback/plan.h"
 #include "rollback/plan_report.h"
@@ -332,9 +333,7 @@ StepResult planStep(StepContext& context) {
     return StepResult::end(Phase::Skipped, "AlreadyExecuted",
                            "this rollback (same name, same spec) was executed before, as ConfigMap " +
                                context.in.ledger->meta.name + " records; to run it again, apply it under a new name");
-  WallTime validUntil{};
-  if (!spec.validUntil.empty() && parseTime(spec.validUntil, validUntil) && context.now() > validUntil)
-    return StepResult::end(Phase::Skipped, "Expired", "spec.validUntil " + spec.validUntil + " has passed");
+  if (auto over = expired(context)) return *over;
   if (!context.in.ns.frameworkClass)
     return refuse("ClassNotFound", "FrameworkClass " + framework.spec.className + " does not exist");
   if (!spec.to.undo.empty()) return planUndo(context);
@@ -409,8 +408,10 @@ StepResult planStep(StepContext& context) {
     planned.prevName = names.prev;
     planned.revertedName = names.reverted;
     if (auto refused = decideStore(context, *target, seen, planned)) return *refused;
-    if (planned.action == "Restore")
+    if (planned.action == "Restore") {
       if (auto refused = refuseRestore(context, *target, seen, planned)) return *refused;
+      if (auto refused = refuseOtherClients(context, *driver, seen)) return *refused;
+    }
     plan.stores.push_back(planned);
   }
   const bool restores =

@@ -3,6 +3,7 @@
 
 #include "api/resources.h"
 #include "common/journal.h"
+#include "rollback/other_clients.h"
 #include "rollback/other_writers.h"
 #include "rollback/plan.h"
 #include "rollback/plan_report.h"
@@ -108,6 +109,7 @@ std::optional<StepResult> swapStore(const StepContext& context, const PostgresDr
     for (const char* code :
          {"MayNotRename", "PreparedTransaction", "ReplicationSlot", "Subscription", "ForeignSession"})
       if (blocker.code == code) return refuse(blocker.code, blocker.message);
+  if (auto refused = refuseOtherClients(context, driver, seen)) return refused;
   const auto names = driver.names(context.draft.meta.uid);
   planned.name = undone.name;
   planned.action = "Undo";

@@ -44,6 +44,8 @@ StepResult setImages(StepContext& context, const std::string& recordName,
 StepResult startApplication(StepContext& context, const std::string& recordName);
 // Something to wait for while another rollback or a backup holds the framework; nothing when it is free, or ours.
 std::optional<StepResult> waitForTurn(const StepContext& context);
+// The end of one whose spec.validUntil has passed before it took the lock.
+std::optional<StepResult> expired(const StepContext& context);
 // No Job of ours, and no pod of one, may act any more.
 StepResult allJobsEnded(const StepContext& context);
 // The copies a revert leaves behind: what was switched in, and is out again.

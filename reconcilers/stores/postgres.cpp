@@ -28,7 +28,32 @@ std::string generated(const std::string& base, const std::string& suffix) {
   return base.substr(0, keep) + "_" + api::sha256Hex(base).substr(0, 8) + suffix;
 }
 
+json healthJson(const std::vector<HealthUrl>& urls) {
+  json out = json::array();
+  for (const auto& url : urls)
+    out.push_back(
+        {{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
+  return out;
+}
+
+// What every task says.
+json taskHead(const char* verb, const JobOwner& owner, const api::StepRecord& record, std::int64_t deadlineSeconds) {
+  return {{"version", 1},
+          {"verb", verb},
+          {"id", shortId(owner.uid)},
+          {"attempt", record.attempt},
+          {"token", record.token},
+          {"deadlineSeconds", deadlineSeconds}};
+}
+
 }  // namespace
+
+std::string healthTask(const JobOwner& owner, const api::StepRecord& record, const std::vector<HealthUrl>& urls,
+                       std::int64_t deadlineSeconds) {
+  json task = taskHead("check", owner, record, deadlineSeconds);
+  task["health"] = healthJson(urls);
+  return dumped(task);
+}
 
 const api::StoreClass* findStoreClass(const api::FrameworkClassSpec& frameworkClass, const std::string& name) {
   for (const auto& store : frameworkClass.stores)
@@ -136,22 +161,16 @@ JobSpec PostgresDriver::base(const api::StepRecord& record, const char* step, Ef
   spec.jobTemplate = &framework.jobTemplate;
   const WorkloadView* tools = ns.workload(pg.tools.workloadKind, pg.tools.workloadName);
   if (tools && tools->workload) spec.imagePullSecrets = tools->workload->imagePullSecrets;
-  json task = {{"version", 1},
-               {"verb", step},
-               {"id", shortId(owner.uid)},
-               {"attempt", record.attempt},
-               {"token", record.token},
-               {"deadlineSeconds", deadlineSeconds},
-               {"postgres",
-                {{"host", pg.host},
-                 {"port", pg.port},
-                 {"directHost", pg.directHost},
-                 {"database", pg.database},
-                 {"maintenanceDatabase", pg.maintenanceDatabase},
-                 {"sslMode", pg.tlsMode},
-                 {"capacityBytes", pg.capacityBytes},
-                 {"spaceCheck", "Require"}}},
-               {"parallel", 2}};
+  json task = taskHead(step, owner, record, deadlineSeconds);
+  task["postgres"] = {{"host", pg.host},
+                      {"port", pg.port},
+                      {"directHost", pg.directHost},
+                      {"database", pg.database},
+                      {"maintenanceDatabase", pg.maintenanceDatabase},
+                      {"sslMode", pg.tlsMode},
+                      {"capacityBytes", pg.capacityBytes},
+                      {"spaceCheck", "Require"}};
+  task["parallel"] = 2;
   if (pg.otherClients == "Terminate") task["otherClients"] = json::array({"*"});
   if (!storeClass.schemaQuery.empty()) task["schema"] = {{"query", storeClass.schemaQuery}};
   task["checks"] = json::array();
@@ -240,11 +259,7 @@ JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedS
                               std::int64_t deadlineSeconds) const {
   JobSpec spec = base(record, "check", Effect::Read, deadlineSeconds);
   json task = parsed(spec.task);
-  task["health"] = json::array();
-  if (health)
-    for (const auto& url : healthUrls(framework, frameworkClass, owner.namespace_))
-      task["health"].push_back(
-          {{"name", url.name}, {"url", url.url}, {"status", url.status}, {"timeoutSeconds", url.timeoutSeconds}});
+  task["health"] = health ? healthJson(healthUrls(framework, frameworkClass, owner.namespace_)) : json::array();
   if (planned.targetSchema.known()) task["expect"] = {{"schemaDigest", planned.targetSchema.digest}};
   spec.task = dumped(task);
   return spec;

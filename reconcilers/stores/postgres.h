@@ -81,6 +81,10 @@ struct HealthUrl {
 std::vector<HealthUrl> healthUrls(const api::FrameworkSpec& framework, const api::FrameworkClassSpec& frameworkClass,
                                   const std::string& namespace_);
 
+// The task of a `check` that asks those URLs and looks into no database.
+std::string healthTask(const JobOwner& owner, const api::StepRecord& record, const std::vector<HealthUrl>& urls,
+                       std::int64_t deadlineSeconds);
+
 // The class's description of a store of that name; nullptr if it has none.
 const api::StoreClass* findStoreClass(const api::FrameworkClassSpec& frameworkClass, const std::string& name);
 

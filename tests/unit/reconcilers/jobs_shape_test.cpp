@@ -151,6 +151,16 @@ TEST_CASE("Given a job template, when a Job is made, then it is added to, and ca
   REQUIRE(pod["containers"][0]["resources"]["limits"]["memory"] == "4Gi");
 }
 
+TEST_CASE("Given a template that only requests, when a Job is made, then its container has limits that hold that") {
+  api::JobTemplate extra;
+  extra.resources = R"({"requests":{"memory":"2Gi","cpu":"50m"}})";
+  JobSpec spec = specOf();
+  spec.jobTemplate = &extra;
+  const json resources = made(spec)["spec"]["template"]["spec"]["containers"][0]["resources"];
+  REQUIRE(resources["requests"] == json{{"memory", "2Gi"}, {"cpu", "50m"}});
+  REQUIRE(resources["limits"] == json{{"memory", "2Gi"}, {"cpu", "2"}});
+}
+
 TEST_CASE("Given a Job that waits for go, when made, then the token's annotation is there, empty, and mounted") {
   JobSpec spec = specOf();
   spec.waitsForGo = true;

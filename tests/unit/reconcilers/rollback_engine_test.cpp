@@ -268,6 +268,36 @@ TEST_CASE("Given a precondition that does not hold, when planned, then it is ski
   REQUIRE(world.databases.size() == 1);
 }
 
+TEST_CASE("Given one whose validUntil passes between plan and lock, when it goes on, then it is skipped") {
+  World world;
+  world.rollback->spec.validUntil = "2026-11-24T06:00:00Z";
+  world.changeSnapshot = [](rollback::reconcilers::RollbackSnapshot& in) {
+    if (in.rollback.status.plan) rollback::parseTime("2026-11-24T06:00:01Z", in.ns.now);
+  };
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.plan);
+  REQUIRE(world.rollback->status.phase == Phase::Skipped);
+  REQUIRE(world.rollback->status.reason == "Expired");
+  REQUIRE_FALSE(world.framework.status.activeRollback);
+  requireAsBefore(world);
+}
+
+TEST_CASE("Given a framework without stores, when rolled back, then its health is asked from its own image") {
+  World world;
+  world.framework.spec.stores.clear();
+  world.frameworkClass.spec.stores.clear();
+  world.checkHealthy = GENERATE(true, false);
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == (world.checkHealthy ? Phase::Succeeded : Phase::Reverted));
+  if (!world.checkHealthy) REQUIRE(world.rollback->status.reason == "Unhealthy");
+  const auto check =
+      std::find_if(world.jobs.begin(), world.jobs.end(), [](const auto& job) { return job.second.verb == "check"; });
+  REQUIRE(check != world.jobs.end());
+  REQUIRE(check->second.image == "localhost/demo-app:1.0.0");
+}
+
 // How often the world is asked for a decision until the end, undisturbed.
 static int passesOf(void (*arrange)(World&)) {
   World world;

@@ -42,6 +42,19 @@ void answerOfInspect(World& world, const char* code) {
   };
 }
 
+// The application at work from 10.1.0.7, as long as the plan has been made or since a moment ago.
+void connected(World& world, const char* sessions, const char* podSince = "2026-11-24T02:00:00Z") {
+  world.inspectPatch = std::string(R"({"sessions": )") + sessions + "}";
+  world.changeSnapshot = [podSince](RollbackSnapshot& in) {
+    for (auto& pod : in.ns.workloads.at("Deployment/shop").pods) {
+      pod.podIP = "10.1.0.7";
+      pod.meta.creationTimestamp = podSince;
+    }
+  };
+}
+constexpr const char* kStranger = R"([{"user": "shop", "application": "", "address": "10.1.0.7", "count": 5},
+                                      {"user": "shop", "application": "psql", "address": "10.1.0.9", "count": 1}])";
+
 void byPath(World& world) {
   world.rollback->spec.to = {};
   world.rollback->spec.to.backupPath = "shop/elsewhere";
@@ -240,6 +253,8 @@ const std::vector<Case>& cases() {
          w.blockers = {{"SpaceUnknown", "the capacity is not declared"}};
        },
        "spec.accept.unknownSpace"},
+      {"ForeignSession", "the application's own role at work from elsewhere", [](World& w) { connected(w, kStranger); },
+       "from 10.1.0.9 too, as role shop by psql"},
       {"WrongPassword", "the login fails", [](World& w) { answerOfInspect(w, "WrongPassword"); }, "as shop"},
       {"CannotConnect", "no answer", [](World& w) { answerOfInspect(w, "CannotConnect"); }},
       {"MayNotConnect", "no right to connect", [](World& w) { answerOfInspect(w, "MayNotConnect"); }},
@@ -306,6 +321,30 @@ TEST_CASE("Given what a rollback must not be done with, when planned, then it is
   REQUIRE(ended);
   requireRefused(world, c.code);
   REQUIRE(world.rollback->status.message.find(c.says) != std::string::npos);
+}
+
+TEST_CASE("Given sessions whose addresses tell nothing, when planned, then nobody is taken for a stranger") {
+  World world;
+  SECTION("all come by way of somebody else") {
+    connected(world, R"([{"user": "shop", "application": "", "address": "10.1.0.9", "count": 5}])");
+  }
+  SECTION("they are to be ended at the switch") {
+    connected(world, kStranger);
+    world.framework.spec.stores[0].postgres->otherClients = "Terminate";
+  }
+  SECTION("the application connects through a pooler") {
+    connected(world, kStranger);
+    world.framework.spec.stores[0].postgres->directHost = "db-direct";
+  }
+  SECTION("a pod came after the look inside") { connected(world, kStranger, "2026-11-24T09:00:00Z"); }
+  SECTION("inside of the server's own pod") {
+    connected(world, R"([{"user": "shop", "application": "", "address": "10.1.0.7", "count": 5},
+                         {"user": "shop", "application": "psql", "address": "", "count": 1},
+                         {"user": "shop", "application": "pg_isready", "address": "127.0.0.1", "count": 1}])");
+  }
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
 }
 
 TEST_CASE(
@@ -403,6 +442,7 @@ TEST_CASE(
   };
   REQUIRE_FALSE(world.run(30));
   INFO(story(world));
+  REQUIRE(kube::findCondition(world.rollback->status.conditions, "Ready")->reason == "NotOptedIn");
   REQUIRE(world.rollback->status.phase == Phase::Pending);
   REQUIRE(world.rollback->status.message.find("kubectl create serviceaccount") != std::string::npos);
   REQUIRE(world.jobs.empty());

@@ -379,7 +379,8 @@ void World::runMover(ModelJob& model) {
   const json task = model.task.empty() ? json::object() : json::parse(model.task);
   const auto target = task.value("postgres", json::object());
   const std::string base = target.value("database", "");
-  const bool first = base == framework.spec.stores.front().postgres->database;
+  const auto& stores = framework.spec.stores;
+  const bool first = stores.empty() || base == stores.front().postgres->database;
   const auto finish = [&](Outcome outcome) {
     outcome.token = task.value("token", "");
     model.outcome = outcome;
@@ -409,8 +410,10 @@ void World::runMover(ModelJob& model) {
   }
   const auto names = task.value("names", json::object());
   const auto expect = task.value("expect", json::object());
-  auto& live = databases[base];
-  const std::string server = target.value("host", "") == framework.spec.stores.front().postgres->host ? "7000" : "7001";
+  ModelDatabase none;  // of an application without stores
+  auto& live = base.empty() ? none : databases[base];
+  const std::string server =
+      stores.empty() || target.value("host", "") == stores.front().postgres->host ? "7000" : "7001";
   if (model.verb == "inspect") {
     const std::string store = task.value("backup", json::object()).value("store", "");
     const bool held = !missingFromBackup.count(store);
