@@ -24,7 +24,7 @@ std::string frameworkOf(const T& object) {
 }
 
 // What no trigger and no gauge asks for is not held: there may be thousands of them.
-Result<api::Framework> decodeFramework(std::string_view document) {
+Result<api::Framework> decodeWhatIsHeld(std::string_view document) {
   auto framework = api::decodeFramework(document);
   if (!framework) return framework;
   const auto drop = [](auto& list) { std::decay_t<decltype(list)>().swap(list); };
@@ -109,7 +109,7 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         [decode](std::string_view document) { return runtime::shared(decode(document)); }, onChange, metrics_));
   };
   // Frameworks first: whatever comes later finds whom it concerns.
-  watch(frameworks_, api::kFrameworks, "", decodeFramework,
+  watch(frameworks_, api::kFrameworks, "", decodeWhatIsHeld,
         [this](const std::string&, const auto& before, const auto& after) {
           const auto& meta = (after ? after : before)->meta;
           frameworkChanged(meta.namespace_, meta.name);
