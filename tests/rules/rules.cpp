@@ -64,6 +64,9 @@ const FrameworkSeen* lockedBy(const Checker& c, const std::string& owner) {
   return nullptr;
 }
 
+// Ended with the application as it was left, until somebody decides: the lock stays.
+bool keepsLock(const std::string& reason) { return reason == "Held" || reason == "RevertFailed"; }
+
 // --- the rules ------------------------------------------------------------------------------------------------------
 
 // Kept copies are dropped by name, when their time is over.
@@ -112,7 +115,7 @@ void s3(Checker& c, const Record& r) {
 void s4(Checker& c, const Record& r) {
   const auto* rollback = mutationOf(c, r);
   if (!rollback) return;
-  if (rollback->ended() && rollback->reason != "RevertFailed" && rollback->reason != "Held")
+  if (rollback->ended() && !keepsLock(rollback->reason))
     c.report("S4", r.what() + " for rollback " + rollback->name + ", which has ended " + rollback->phase);
   const auto done = c.state().wishDone.find(rollback->wish);
   if (done != c.state().wishDone.end() && done->second != rollback->uid)
@@ -158,12 +161,12 @@ void s5(Checker& c, const Record& r) {
     c.report("S5", "rollback " + r.name + " had ended " + before->reason + " and was ended again as " + reason);
 }
 
-// An undo takes the lock of the rollback that is held.
+// An undo takes the lock of the rollback that is held: of that one, and of no other.
 bool takesOver(const Checker& c, const std::string& uid, const LockSeen& lock) {
   const auto* next = rollbackOf(c, uid);
   const auto* holder = rollbackOf(c, lock.uid);
-  return next && next->undoes && next->wish.find("\"undo\":\"" + lock.name + "\"") != std::string::npos && holder &&
-         (holder->reason == "Held" || holder->reason == "RevertFailed");
+  return next && holder && keepsLock(holder->reason) && next->undoes == holder->name &&
+         next->namespace_ == holder->namespace_ && next->framework == holder->framework;
 }
 
 void s6(Checker& c, const Record& r) {
@@ -263,7 +266,7 @@ void s10(Checker& c, const Record& r) {
   const auto* before = rollbackOf(c, uid);
   if (!isEndingPhase(phase) || (before && before->ended())) return;
   const std::string reason = textAt(r.response, {"status", "reason"});
-  if (reason == "RevertFailed" || reason == "Held") return;  // the lock stays
+  if (keepsLock(reason)) return;
   if (c.observer()) {
     for (const auto& writer : c.observer()->writersOf(uid))
       c.report("S10", "rollback " + r.name + " ended " + phase + " while mover " + writer + " may write");
@@ -285,7 +288,7 @@ void s11(Checker& c, const Record& r) {
       c.report("S11", "rollback " + r.name + " says that nothing was touched, and it " +
                           (before->goGiven ? "had given a go token" : "had written a workload"));
     const auto* locked = lockedBy(c, uid);
-    if (reason == "RevertFailed" || reason == "Held") {
+    if (keepsLock(reason)) {
       if (!locked) c.report("S11", "rollback " + r.name + " ended " + reason + " without keeping the lock");
     } else if (locked) {
       c.report("S11", "rollback " + r.name + " ended " + phase + " and kept the lock of framework " + locked->name);
@@ -295,13 +298,13 @@ void s11(Checker& c, const Record& r) {
   if (isStatusOf(r, "frameworks") && r.response) {
     const auto before = c.state().frameworks.find(r.namespace_ + "/" + r.name);
     if (before == c.state().frameworks.end() || before->second.lock.uid.empty()) return;
-    const std::string held = before->second.lock.uid;
-    if (lockOf(r.response, r.namespace_).uid == held) return;
+    const std::string held = before->second.lock.uid, next = lockOf(r.response, r.namespace_).uid;
+    if (next == held) return;
     const auto* holder = rollbackOf(c, held);
-    if (!holder || !(holder->reason == "RevertFailed" || holder->reason == "Held")) return;
-    const auto& all = c.state().rollbacks;
-    const bool undone = std::any_of(all.begin(), all.end(), [](const auto& each) { return each.second.undoes; });
-    if (textAt(r.response, {"metadata", "annotations", api::kAnnotationUnlock}) != held && !undone)
+    if (!holder || !keepsLock(holder->reason) || takesOver(c, next, before->second.lock)) return;
+    // Who deletes it asks for it to be taken back: the Framework does, and lets go.
+    if (next.empty() && c.state().gone.count(held)) return;
+    if (textAt(r.response, {"metadata", "annotations", api::kAnnotationUnlock}) != held)
       c.report("S11", "the lock of rollback " + holder->name + ", which ended " + holder->reason +
                           ", was released though nobody asked for it");
   }
@@ -322,7 +325,7 @@ void s12(Checker& c, const Record& r) {
 
 void s13(Checker& c, const Record& r) {
   const auto* rollback = mutationOf(c, r);
-  if (!rollback || !rollback->restores || rollback->undoes) return;
+  if (!rollback || !rollback->restores || !rollback->undoes.empty()) return;
   const auto& jobs = c.state().jobs;
   const bool read = std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) {
     return job.second.ownerUid == rollback->uid && job.second.step == "verify" && job.second.started;
@@ -372,6 +375,8 @@ void s16(Checker& c, const Record& r) {
     if (rollback.namespace_ != r.namespace_ || rollback.name != r.name || !rollback.hasFinalizer) continue;
     if (!uid.empty() && uid != id) continue;
     if (c.state().terminating.count(r.namespace_)) continue;
+    // Deleted when it had ended and kept the lock: its Framework takes it back.
+    if (keepsLock(rollback.reason) && memberAt(r.response, {"metadata", "deletionTimestamp"})) continue;
     if (lockedBy(c, id))
       c.report("S16",
                "rollback " + r.name + " let go of its object while it held the lock: the application may be down");

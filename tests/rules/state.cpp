@@ -98,7 +98,7 @@ void seeRollback(State& state, const Record& record) {
     seen.namespace_ = record.namespace_;
     seen.name = textAt(object, {"metadata", "name"});
     seen.framework = textAt(spec, {"frameworkRef", "name"});
-    seen.undoes = memberAt(spec, {"to", "undo"}) != nullptr;
+    seen.undoes = textAt(spec, {"to", "undo"});
     json wish = *spec;
     for (const char* changing : {"suspend", "abort", "approval"}) wish.erase(changing);
     seen.wish = seen.namespace_ + "/" + seen.name + " " + wish.dump();

@@ -20,7 +20,7 @@ struct RollbackSeen {
   std::string phase, reason;
   std::vector<StepSeen> steps;
   bool restores = false;  // a store of the plan goes back to a backup
-  bool undoes = false;
+  std::string undoes;     // name of the rollback that it undoes; empty: none
   bool hasFinalizer = false;
   bool mutated = false;  // a write Job was started, or a workload written, for it
   bool goGiven = false;

@@ -5,9 +5,9 @@
 //   sim --scenario NAME [--trace] [--mutant NAME] [--kill N[after]]...
 //   sim --crashes NAME              every single crash point of a scenario
 //   sim --pairs NAME [--share i/n]  every pair of them
-//   sim --mutants                   every seeded bug must be caught, and by its rule
+//   sim --mutants                   every scenario must be clean, then every seeded bug be caught, and by its rule
 //
-// Ends with 0 if no rule was broken (with --mutants: if every one was caught).
+// Ends with 0 if no rule was broken (with --mutants: but by the seeded bugs, each of which was caught).
 #include <malloc.h>
 
 #include <algorithm>
@@ -35,9 +35,16 @@ void print(const Run& run, const Verdict& verdict) {
     std::printf("  %s: %s\n", violation.rule.c_str(), violation.text.c_str());
 }
 
+const char* nameOf(Mutant mutant) {
+  for (const auto& info : mutants())
+    if (info.mutant == mutant) return info.name;
+  return mutant == Mutant::Placebo ? "Placebo" : "";
+}
+
 std::string replay(const Run& run) {
   if (run.scenario == "random") return "make sim SEED=" + std::to_string(run.seed) + " TRACE=1";
   std::string out = "sim --scenario " + run.scenario + " --trace";
+  if (run.mutant != Mutant::None) out += std::string(" --mutant ") + nameOf(run.mutant);
   for (const auto& kill : run.kills) out += " --kill " + std::to_string(kill.write) + (kill.after ? "after" : "");
   return out;
 }
@@ -45,12 +52,12 @@ std::string replay(const Run& run) {
 struct Tally {
   long runs = 0, bad = 0, deaths = 0;
   std::map<std::string, long> phases, rules;
-  bool add(const Run& run) {
-    const Verdict verdict = simulate(run);
+  Verdict add(const Run& run) {
+    Verdict verdict = simulate(run);
     ++runs;
     deaths += verdict.deaths;
     ++phases[verdict.phase.empty() ? "gone" : verdict.phase];
-    if (verdict.violations.empty()) return true;
+    if (verdict.violations.empty()) return verdict;
     for (const auto& violation : verdict.violations) ++rules[violation.rule];
     if (++bad <= 20) {
       Run quiet = run;
@@ -65,7 +72,7 @@ struct Tally {
       std::printf("  again: %s\n", replay(run).c_str());
       std::fflush(stdout);
     }
-    return false;
+    return verdict;
   }
   int end(const char* what) const {
     std::printf("%s: %ld runs, %ld deaths of the operator, %ld runs with violations;", what, runs, deaths, bad);
@@ -117,12 +124,23 @@ int main(int argc, char** argv) {
       run.kills.push_back({std::atol(text.c_str()), text.find("after") != std::string::npos});
     } else if (word == "--mutant") {
       const std::string wanted = value();
+      if (wanted == nameOf(Mutant::Placebo)) run.mutant = Mutant::Placebo;
       for (const auto& info : mutants())
         if (wanted == info.name) run.mutant = info.mutant;
+      if (run.mutant == Mutant::None) {
+        std::fprintf(stderr, "sim: no seeded bug is called %s; tests/sim/mutants.cpp lists them\n", wanted.c_str());
+        return 2;
+      }
     } else {
       std::fprintf(stderr, "sim: %s is not known; the head of tests/sim/main.cpp says what is\n", word.c_str());
       return 2;
     }
+  }
+  if (run.scenario != "random" && !scenarioOf(run.scenario)) {
+    std::fprintf(stderr, "sim: no scenario is called %s; there are", run.scenario.c_str());
+    for (const auto& each : scenarios()) std::fprintf(stderr, " %s", each.name);
+    std::fprintf(stderr, "\n");
+    return 2;
   }
   Tally tally;
   if (mode == "one") {
@@ -139,7 +157,7 @@ int main(int argc, char** argv) {
     return tally.end("random");
   }
   if (mode == "crashes") {
-    const long writes = simulate(run).writes;
+    const long writes = tally.add(run).writes;
     for (long write = 1; write <= writes + 5; ++write)
       for (const bool after : {false, true}) {
         if (write % shares != share % shares) continue;
@@ -149,7 +167,7 @@ int main(int argc, char** argv) {
     return tally.end(("crashes of " + run.scenario).c_str());
   }
   if (mode == "pairs") {
-    const long writes = simulate(run).writes;
+    const long writes = tally.add(run).writes;
     // A process remembers nothing between two writes: to die before one is to have died after the one before it.
     for (long first = 1; first <= writes; ++first) {
       if (first % shares != share % shares) continue;
@@ -161,6 +179,20 @@ int main(int argc, char** argv) {
     return tally.end(("pairs of crashes of " + run.scenario).c_str());
   }
   if (mode == "mutants") {
+    // A rule that is always broken would be taken for one that catches.
+    for (const auto& scenario : scenarios()) {
+      std::string found;
+      for (const Mutant mutant : {Mutant::None, Mutant::Placebo}) {
+        Run clean;
+        clean.scenario = scenario.name;
+        clean.mutant = mutant;
+        const Verdict verdict = tally.add(clean);
+        if (!verdict.violations.empty())
+          found += std::string(" ") + (mutant == Mutant::None ? "alone" : "with Placebo");
+      }
+      std::printf("%-20s %s\n", scenario.name, found.empty() ? "clean" : ("NOT CLEAN," + found).c_str());
+    }
+    const int unclean = tally.end("scenarios without a bug");
     int missed = 0;
     for (const auto& info : mutants()) {
       Run mutant;
@@ -168,8 +200,9 @@ int main(int argc, char** argv) {
       mutant.mutant = info.mutant;
       mutant.stopAt = info.rule;
       const Verdict verdict = simulate(mutant);
-      const bool caught = std::any_of(verdict.violations.begin(), verdict.violations.end(),
-                                      [&](const auto& violation) { return violation.rule == info.rule; });
+      const bool caught =
+          scenarioOf(info.scenario) && std::any_of(verdict.violations.begin(), verdict.violations.end(),
+                                                   [&](const auto& violation) { return violation.rule == info.rule; });
       std::string also;
       for (const auto& violation : verdict.violations)
         if (also.find(" " + violation.rule) == std::string::npos) also += " " + violation.rule;
@@ -178,7 +211,7 @@ int main(int argc, char** argv) {
       missed += !caught;
     }
     std::printf("%zu seeded bugs, %d missed\n", mutants().size(), missed);
-    return missed == 0 ? 0 : 1;
+    return missed == 0 && unclean == 0 ? 0 : 1;
   }
   std::fputs("sim: say what to run; the head of tests/sim/main.cpp lists it\n", stderr);
   return 2;

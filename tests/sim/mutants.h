@@ -40,6 +40,7 @@ enum class Mutant {
   NoRevert,           // ends where it failed
   DropsPrevious,      // the mover drops the previous database once the new one is live
   ForgetsToRequeue,   // what waits for time alone is never looked at again
+  Placebo,            // goes the way of the others, and changes nothing: no bug, and no rule may find one
 };
 
 struct MutantInfo {
@@ -48,7 +49,8 @@ struct MutantInfo {
   const char* rule;      // that catches it
   const char* scenario;  // in which
 };
-const std::vector<MutantInfo>& mutants();
+const std::vector<MutantInfo>& mutants();  // all but Placebo
+inline bool sound(Mutant mutant) { return mutant == Mutant::None || mutant == Mutant::Placebo; }
 
 // Before and after a reconciler of rollbacks (or frameworks) decides.
 void mutateSnapshot(Mutant mutant, reconcilers::RollbackSnapshot& in);

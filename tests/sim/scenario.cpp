@@ -133,6 +133,7 @@ class Stage {
   }
   const std::string& name() const { return run_.scenario; }
   bool is(const char* scenario) const { return run_.scenario == scenario; }
+  bool undisturbed() const { return run_.kills.empty() && sound(run_.mutant); }
 
   void setTheScene();
   void randomWeather();
@@ -166,7 +167,7 @@ class Stage {
   void create(const std::string& rollback) {
     json object = wish(rollback);
     if (is("soak")) object["spec"]["verification"] = {{"soakSeconds", 40}};
-    if (is("held")) object["spec"]["onFailure"] = "Hold";
+    if (is("held") || is("held-deleted")) object["spec"]["onFailure"] = "Hold";
     begun_ = true;
     world_.server.create(kUser, "frameworkrollbacks", std::move(object));
   }
@@ -180,6 +181,15 @@ class Stage {
   // Once, when the rollback's step is that.
   void atStep(const std::string& step, Millis later, const std::string& what, std::function<void()> act) {
     atStep_.push_back({step, later, what, std::move(act)});
+  }
+
+  // As atStep, in a scenario that is about an application that is down. Where the operator died it may not be yet.
+  void whileDown(const std::string& step, Millis later, const std::string& what, std::function<void()> act) {
+    atStep(step, later, what, [this, act = std::move(act)] {
+      if (undisturbed() && (*world_.server.find("deployments", "demo/shop"))["spec"].value("replicas", 1) != 0)
+        broken("scene", "the application was to be down, and is not");
+      act();
+    });
   }
 
   // The upgrade did not change the schema.
@@ -348,7 +358,7 @@ void Stage::setTheScene() {
     randomUsers();
   }
   if (is("keep")) keepSchema();
-  if (is("revert") || is("held") || is("stores-revert")) world_.brokenImages.insert(kTarget);
+  if (is("revert") || is("held") || is("held-deleted") || is("stores-revert")) world_.brokenImages.insert(kTarget);
   if (is("unhealthy")) world_.healthy = false;
   if (is("refused")) world_.blockers = {{"PreparedTransaction", "there is one"}};
   if (is("unpullable")) world_.unpullableImages.insert(kTarget);
@@ -365,8 +375,9 @@ void Stage::setTheScene() {
   if (is("aborted")) atStep("Stage", Millis(200), "aborts", [this] { patchSpec("abort", true); });
   // Late enough for the mover to run: there must be a writer to end too early.
   if (is("aborted-stuck")) atStep("Stage", Millis(5000), "aborts", [this] { patchSpec("abort", true); });
-  if (is("aborted-late")) atStep("Switch", Millis(30), "aborts", [this] { patchSpec("abort", true); });
-  if (is("deleted")) atStep("Quiesce", Millis(100), "deletes the rollback", [this] { remove(); });
+  // The data is being switched: it is switched back. Before that: there is nothing to switch back.
+  if (is("aborted-late")) whileDown("Switch", Millis(30), "aborts", [this] { patchSpec("abort", true); });
+  if (is("deleted")) whileDown("Quiesce", Millis(100), "deletes the rollback", [this] { remove(); });
   if (is("suspended"))
     atStep("Stage", Millis(50), "suspends", [this] {
       patchSpec("suspend", true);
@@ -471,22 +482,20 @@ Verdict Stage::play() {
                          text(rollback, {"status", "step"}) + ": " + text(rollback, {"status", "message"}));
     }
   }
-  // However often the operator dies, a scenario ends in the same place.
-  static const std::map<std::string, std::string> expected{
-      {"success", "Succeeded"},     {"keep", "Succeeded"},         {"revert", "Reverted"},
-      {"unhealthy", "Reverted"},    {"refused", "Failed"},         {"unpullable", "Failed"},
-      {"stage-fails", "Failed"},    {"stage-killed", "Succeeded"}, {"aborted", "Aborted"},
-      {"suspended", "Succeeded"},   {"stuck", "Failed"},           {"soak", "Succeeded"},
-      {"two", "Succeeded"},         {"again", "Succeeded"},        {"two-replicas", "Succeeded"},
-      {"contested", "Reverted"},    {"aborted-stuck", "Aborted"},  {"stores", "Succeeded"},
-      {"stores-revert", "Reverted"}};
-  if (const auto known = expected.find(name()); ended && known != expected.end() && phase() != known->second)
-    broken("L1", "ended " + phase() + " and not " + known->second);
   Verdict verdict;
   if (const json* rollback = world_.server.find("frameworkrollbacks", kRollback)) {
     verdict.phase = text(*rollback, {"status", "phase"});
     verdict.reason = text(*rollback, {"status", "reason"});
   }
+  const auto* expected = scenarioOf(name());
+  const auto end = [](const std::string& phaseText, const std::string& reason) {
+    return phaseText.empty() ? "with its object gone" : phaseText + " (" + reason + ")";
+  };
+  if (ended && expected && (verdict.phase != expected->phase || verdict.reason != expected->reason))
+    broken("L1", "ended " + end(verdict.phase, verdict.reason) + " and not " + end(expected->phase, expected->reason));
+  if (expected && sound(run_.mutant))
+    for (const auto& never : atStep_)
+      broken("scene", "step " + never.step + " never came, at which a user " + never.what);
   if (is("again")) {
     // Applied again under the same name after it was deleted: a wish that was executed is not executed again.
     // Meanwhile the application was upgraded once more.
@@ -506,6 +515,13 @@ Verdict Stage::play() {
     if (phase("demo/undo-1") != "Succeeded")
       broken("L1", "the undo ended " + phase("demo/undo-1") + " and not Succeeded");
     if (!world_.allOriginal()) broken("S11", "undone, and a live database is not the original");
+  }
+  if (is("held-deleted")) {
+    // Its framework takes it back.
+    world_.trace("user: deletes the rollback");
+    remove();
+    fleet_->run(world_.clock.time + std::chrono::seconds(kTimeout + 150), [this] { return !locked(); });
+    if (locked()) broken("L1", "the held rollback is gone, and nobody has taken back what it did");
   }
   // Finalizers, conditions, the schema of what runs now; then nothing more. One run in eight also sees the Jobs go
   // whose time to live is over.
@@ -572,21 +588,51 @@ void Stage::judgeEnd() {
     if (const auto& content = world_.contents[world_.oidOf(store.database)]; content.schema != versionIn(image))
       broken("U1", "version " + versionIn(image) + " runs on " + store.database + " of " + content.schema);
   const std::string ended = phase();
-  if (expected_ > 1 || is("again") || is("undo") || is("held") || ended.empty()) return;
+  const bool back = is("deleted") || is("held-deleted");  // otherwise it may have succeeded before it went
+  if (expected_ > 1 || is("again") || is("undo") || is("held") || (ended.empty() && !back)) return;
   const bool original = world_.allOriginal();
   if (ended == "Succeeded" && image != kTarget) broken("U1", "Succeeded, and runs " + image);
   if (ended != "Succeeded" && (!original || image != kFrom) && !(ended == "Skipped" && image == kTarget))
-    broken("S11", ended + ", and " + (original ? "" : "a live database is not the original; it ") + "runs " + image);
+    broken("S11", (back ? "deleted" : ended) + ", and " + (original ? "" : "a live database is not the original; it ") +
+                      "runs " + image);
 }
 
 }  // namespace
 
-const std::vector<std::string>& scenarios() {
-  static const std::vector<std::string> all{
-      "success",      "keep",    "revert",        "unhealthy",    "refused", "unpullable", "stage-fails",
-      "stage-killed", "aborted", "aborted-stuck", "aborted-late", "deleted", "suspended",  "stuck",
-      "soak",         "two",     "two-replicas",  "contested",    "again",   "stores",     "stores-revert"};
+const std::vector<ScenarioInfo>& scenarios() {
+  static const std::vector<ScenarioInfo> all{
+      {"success", "Succeeded", "Succeeded"},
+      {"keep", "Succeeded", "Succeeded"},
+      {"revert", "Reverted", "NotReady"},
+      {"unhealthy", "Reverted", "Unhealthy"},
+      {"refused", "Failed", "NothingTouched"},
+      {"unpullable", "Failed", "NothingTouched"},
+      {"stage-fails", "Failed", "NothingTouched"},
+      {"stage-killed", "Succeeded", "Succeeded"},
+      {"aborted", "Aborted", "Aborted"},
+      {"aborted-stuck", "Aborted", "Aborted"},
+      {"aborted-late", "Reverted", "Aborted"},
+      {"deleted", "", ""},
+      {"suspended", "Succeeded", "Succeeded"},
+      {"stuck", "Failed", "NothingTouched"},
+      {"soak", "Succeeded", "Succeeded"},
+      {"two", "Succeeded", "Succeeded"},
+      {"two-replicas", "Succeeded", "Succeeded"},
+      {"contested", "Reverted", "NotQuiesced"},
+      {"again", "Succeeded", "Succeeded"},
+      {"undo", "Succeeded", "Succeeded"},
+      {"held", "Failed", "Held"},
+      {"held-deleted", "Failed", "Held"},
+      {"stores", "Succeeded", "Succeeded"},
+      {"stores-revert", "Reverted", "NotReady"},
+  };
   return all;
+}
+
+const ScenarioInfo* scenarioOf(const std::string& name) {
+  for (const auto& each : scenarios())
+    if (name == each.name) return &each;
+  return nullptr;
 }
 
 Verdict simulate(const Run& run) { return Stage(run).play(); }

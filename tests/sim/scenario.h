@@ -11,7 +11,7 @@
 namespace rollback::sim {
 
 struct Run {
-  std::string scenario = "random";  // one of scenarios(), or random: everything by the seed
+  std::string scenario = "random";  // the name of one of scenarios(), or random: everything by the seed
   std::uint64_t seed = 1;
   Mutant mutant = Mutant::None;
   std::vector<Kill> kills;
@@ -27,7 +27,15 @@ struct Verdict {
   std::vector<std::string> trace;
 };
 
+// What happens is the same each time, and however often the operator dies it comes to the same end.
+struct ScenarioInfo {
+  const char* name;
+  const char* phase;   // of the first rollback, at its end; empty: its object is gone
+  const char* reason;  // the same
+};
+const std::vector<ScenarioInfo>& scenarios();
+const ScenarioInfo* scenarioOf(const std::string& name);  // null: there is none
+
 Verdict simulate(const Run& run);
-const std::vector<std::string>& scenarios();
 
 }  // namespace rollback::sim
