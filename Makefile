@@ -26,7 +26,7 @@ build: deps ## compile operator, mover and tests (PRESET=release|dev|asan|tsan|c
 test: deps ## build, then run every tier this machine can run; says which were skipped and why
 	@PRESET=$(PRESET) tests/run.sh
 
-crash: deps ## the mover killed, and its server, at every single statement; the operator at every pair of writes
+crash: deps ## the mover killed, and its server, at every single statement; the operator at every pair of writes of a success
 	@FRB_QUICK= TIERS=mover PRESET=$(PRESET) tests/run.sh
 	@PRESET=$(PRESET) tests/sim/run.sh --pairs success
 
@@ -36,7 +36,7 @@ node-soak: deps ## half an hour of faults on a real node: kills, full disks, a p
 sim: deps ## the simulator: SEEDS=N random runs (FROM=first), or SEED=N TRACE=1 for one of them with all that happened
 	@PRESET=$(PRESET) SEEDS="$(SEEDS)" FROM="$(FROM)" SEED="$(SEED)" TRACE="$(TRACE)" tests/sim/run.sh
 
-sanitize: deps ## unit tests with ASan, UBSan and TSan, fuzzers for ten seconds each (SANITIZERS="asan tsan")
+sanitize: deps ## unit tests and a little of the simulator with ASan+UBSan and TSan, fuzzers with the first (SANITIZERS="asan tsan")
 	@tests/sanitize.sh $(SANITIZERS)
 
 fuzz: deps ## fuzzers for SECONDS=60 each (FUZZERS="yaml toc" for some)
@@ -60,7 +60,7 @@ cluster-down: ## end that cluster
 image: deps ## OCI archives of operator and mover in build/images
 	@PRESET=$(PRESET) tests/images.sh
 
-lint: deps ## formatting, layering, clang-tidy on what changed
+lint: deps ## formatting, layering, words that do not belong here (TIDY=1: clang-tidy too, where make build has been)
 	@tests/lint.sh
 
 format: deps ## clang-format in place

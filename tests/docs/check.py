@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the documentation says is so: every reason is explained and exists, every alert is explained, every metric named in rules and
-dashboard is a documented one, every test that docs/safety.md names is there.
+dashboard is a documented one, every test, seeded bug and rule of the checker that docs/safety.md names is there, every tier that is said to show a
+refusal names it.
 
 A word in CamelCase that the reconcilers or the mover write as a literal is a reason, unless it is listed below as something else. A new
 reason therefore fails here until docs/troubleshooting.md has a row for it; a new word that is none goes into NO_REASON.
@@ -16,7 +17,7 @@ NO_REASON = set("""
 BackupRepository ConfigMap Framework FrameworkBackup FrameworkRollback Job Pod ScaledObject StatefulSet Terminate
 ClassFound Ready Reconciling Stalled Staged StoresSupported Switched BackupVerified Verified
 True False Unknown Normal Warning Running Refused Known Match Differ Different Equal Subset
-ArmSwitch Cleanup Delete Go Inspect KeyRef Ledger RestoreImage Rollback Scan SetImage StartTarget Verifying
+ArmSwitch Cleanup Delete Go Inspect KeyRef Ledger RestoreImage Rollback Scan SetImage Verifying
 Databases DataCorruption Execute Hold Revert Undo FullRead IfNotPresent Keep Never PreUpgrade Require Restore Retain Skip OnRootMismatch RuntimeDefault
 CrashLoopBackOff CreateContainerConfigError CreateContainerError ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName
 RunContainerError
@@ -93,27 +94,52 @@ class Documentation(unittest.TestCase):
         unseen = {n for n in documented if n.startswith("rollback_")} - named
         self.assertEqual(sorted(unseen), [], "metrics of ours that neither a rule nor the dashboard shows")
 
-    def test_safety_names_tests_that_exist(self):
-        safety = read("docs/safety.md")
-        rules = set(re.findall(r"^\| ([SL]\d+) \|", safety, flags=re.M))
-        self.assertEqual(rules, {f"S{n}" for n in range(1, 17)} | {f"L{n}" for n in range(1, 4)})
-        cases = ""
-        for path in sorted((ROOT / "tests").rglob("*")):
-            if path.suffix in (".cpp", ".py"):
-                # Catch2 names may be cut in two by the formatter.
-                cases += re.sub(r'"\s*\n\s*"', "", path.read_text())
-        for line in safety.splitlines():
-            if not re.match(r"\| [SL]\d+ \|", line):
+    def test_safety_names_what_exists(self):
+        """Of each rule: tests that are there (a name may be cut short), the seeded bugs that break it and no other, the checker's rule."""
+        rules, shown = {}, {}
+        for line in read("docs/safety.md").splitlines():
+            if re.match(r"\| [SL]\d+ \|", line):
+                cells = [cell.strip() for cell in line.strip("|").split("|")]
+                (rules if len(cells) == 3 else shown)[cells[0]] = cells[1:]
+        self.assertEqual(set(rules), {f"S{n}" for n in range(1, 17)} | {f"L{n}" for n in range(1, 4)})
+        self.assertEqual(set(rules), set(shown))
+        mutants = re.findall(r'\{Mutant::\w+, "(\w+)", "(\w+)"', read("tests/sim/mutants.cpp"))
+        judged = set(re.findall(r'\{"(\w+)", \w+\}', read("tests/rules/rules.cpp")))
+        self.assertGreater(len(mutants), 20)
+        self.assertGreater(len(judged), 10)
+        for rule, (unit, bugs, checker, real) in shown.items():
+            with self.subTest(rule):
+                self.assertEqual(set(re.findall(r"[A-Z]\w+", re.sub(r"\(.*\)", "", bugs))), {name for name, of in mutants if of == rule})
+                self.assertEqual(not checker.startswith("nothing"), rule in judged)
+                for cell, folder in ((unit, "tests/unit"), (real, "tests")):
+                    names = re.findall(r"`([^`]+)`", cell)
+                    self.assertTrue(names or cell.startswith("none"), f"no test is named: {cell}")
+                    for name in names:
+                        path, _, case = name.partition(": ")
+                        self.assertTrue((ROOT / folder / path).exists(), f"{folder}/{path} does not exist")
+                        # Catch2 names may be cut in two by the formatter.
+                        self.assertIn(case, re.sub(r'"\s*\n\s*"', "", read(f"{folder}/{path}")), f"{path} has no such test")
+
+    def test_refusals_are_shown_by_the_tiers_that_are_named(self):
+        """The last column: every code of the row, or those in brackets, stands in a test of that tier."""
+        folders = {"unit": ("tests/unit",), "mover": ("tests/mover",), "api": ("tests/api",), "node": ("tests/node",)}
+        tests = {tier: "\n".join(p.read_text() for f in under for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".cpp", ".py"))
+                 for tier, under in folders.items()}
+        # One unit test goes through all that the list has.
+        self.assertIn("from_range(rollback::reconcilers::refusals())", tests["unit"])
+        tests["unit"] += read("reconcilers/rollback/refusals.cpp")
+        table = read("docs/troubleshooting.md").split("| Code | meaning, and what helps | shown by |")[1].split("\n\n")[0]
+        seen = 0
+        for line in table.splitlines():
+            if not line.startswith("| ") or line.startswith("|--"):
                 continue
-            shown = line.split("|")[4]
-            names = re.findall(r"`([^`]+)`", shown)
-            self.assertTrue(names or "not yet" in shown, f"no test is named: {line}")
-            for name in names:
-                path, _, case = name.partition(": ")
-                self.assertTrue((ROOT / path).exists(), f"{path} of {line} does not exist")
-                if case:
-                    text = re.sub(r'"\s*\n\s*"', "", (ROOT / path).read_text())
-                    self.assertIn(case, text, f"{path} has no such test")
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            row = re.findall(r"\w+", re.sub(r"\(.*?\)", "", cells[0]))
+            for tier, some in re.findall(r"(\w+)(?: \(([^)]*)\))?", cells[-1]):
+                for code in re.findall(r"\w+", some) or row:
+                    seen += 1
+                    self.assertRegex(tests[tier], rf"\b{code}\b", f"no test of tier {tier} names {code}")
+        self.assertGreater(seen, 80)
 
 
 if __name__ == "__main__":
