@@ -49,8 +49,8 @@ const std::vector<Refusal>& refusals() {
       {"HostilePath", kBackups},
       {"StoreMissing", kBackups},
       {"SchemaUnknown", kBackups},
-      {"KeyDiffers", kWorkloads},
-      {"KeyUnknown", kWorkloads},
+      {"KeyDiffers", "kubectl get frameworkclass {class} -o jsonpath='{.spec.keys}'"},
+      {"KeyUnknown", "kubectl get frameworkclass {class} -o jsonpath='{.spec.keys}'"},
       // What is to be undone.
       {"UndoTargetMissing", kRollbacks},
       {"UndoTargetOfAnotherFramework", kRollbacks},
@@ -87,7 +87,7 @@ const std::vector<Refusal>& refusals() {
       {"ForeignSchema", kRecord},
       // The Jobs.
       {"JobFailed", "kubectl get jobs,pods -n {ns} -l rollback.pa-ecosystem.io/owner-name={name}"},
-      {"TargetImageUnusable", "kubectl describe pods -n {ns} -l rollback.pa-ecosystem.io/owner-name={name}"},
+      {"TargetImageUnusable", "kubectl get events -n {ns} --field-selector involvedObject.kind=Pod,type=Warning"},
   };
   return all;
 }
