@@ -4,6 +4,7 @@
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
+trap tests/cluster/give-back EXIT
 preset=${PRESET:-release}
 build=$root/build/$preset
 tiers=${TIERS:-unit layers fuzz sim mover api node}
@@ -59,7 +60,7 @@ for tier in $tiers; do
   began=$SECONDS
   case $tier in
     unit | layers | sim) ctest_tier "$tier" ;;
-    mover) FRB_QUICK=${FRB_QUICK-1} ctest_tier mover ;;    # every fourth crash point; all of them: make crash
+    mover) FRB_QUICK=${FRB_QUICK-1} ctest_tier mover ;;    # every fifth crash point; all of them: make crash
     fuzz) RUNS=${RUNS:-10000} script_tier fuzz tests/fuzz/run.sh ;;    # a minute, each run the same; for longer: make fuzz
     api) script_tier api tests/api/run.sh ;;
     node) script_tier node tests/node/run.sh ;;

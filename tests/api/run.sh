@@ -4,7 +4,8 @@
 #   tests/api/run.sh [PYTHON TEST...]     for example: tests/api/run.sh test_policies; with names, the C++ tests are left out
 #
 # Needs root (namespaces), or USE_EXISTING_CLUSTER=true with the KUBECONFIG of a cluster's administrator. FROLLBACK_BUILD is the build
-# directory with the C++ tests. Ends with 77 when it cannot run here; the last line then says why.
+# directory with the C++ tests. The last is the test of the test clusters themselves, beside the one that is up (not with
+# USE_EXISTING_CLUSTER). Ends with 77 when it cannot run here; the last line then says why.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -53,4 +54,16 @@ for source in "$here"/*_test.cpp; do
     failed=1
   fi
 done
+if [ "${existing,,}" != true ]; then
+  echo "== the test clusters themselves"
+  log=$build/logs/cluster-selftest.log began=$SECONDS
+  mkdir -p "$build/logs"
+  if "$root/tests/cluster/selftest.sh" api >"$log" 2>&1; then
+    echo "ok, $(grep -c '^---' "$log") things in $((SECONDS - began)) s"
+  else
+    tail -15 "$log"
+    echo "FAILED: tests/cluster/selftest.sh api; the log is $log"
+    failed=1
+  fi
+fi
 exit $failed

@@ -6,7 +6,7 @@ import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from lab.lab import Poller, fetch                           # noqa: E402
+from lab.lab import Gap, Poller, agree, fetch               # noqa: E402
 
 
 class GapsTest(unittest.TestCase):
@@ -34,6 +34,30 @@ class GapsTest(unittest.TestCase):
     def test_two_with_service_between_them_are_two(self):
         self.assertEqual(self.gaps((1.0, 1.1, False), (1.2, 1.3, True), (1.5, 1.6, True), (1.8, 1.9, False), (2.0, 2.1, True)),
                          [(1.0, 1.3), (1.8, 2.1)])
+
+
+class AgreeTest(unittest.TestCase):
+    """A downtime told from `began` to `ended`, beside a gap; in seconds of one minute."""
+
+    def agree(self, began, ended, since, until):
+        base, told = 1795696080, [f"2026-11-26T12:28:{at:09.6f}Z" for at in (began, ended)]
+        return agree(Gap(base + since, base + until, ["refused"]), {"startedAt": told[0], "endedAt": told[1]})
+
+    def test_as_a_quiet_and_a_busy_node_are(self):
+        for measured in ((10, 11.9, 10.3, 12.0), (10, 13.2, 11.0, 13.3), (10, 15.9, 11.3, 16.1), (10, 14.7, 10.5, 14.6)):
+            with self.subTest(measured):
+                self.assertEqual(self.agree(*measured), "")
+
+    def test_service_that_ended_before_it_was_told(self):
+        self.assertIn("before", self.agree(10, 12, 9.99, 12))
+
+    def test_a_clock_that_stops_before_the_application_serves(self):
+        self.assertIn("came back 1.60 s after", self.agree(10, 12, 10.3, 13.6))
+
+    def test_a_clock_that_runs_while_the_application_serves(self):
+        for told in ((10, 13.6), (8, 12.0)):
+            with self.subTest(told):
+                self.assertIn("between them", self.agree(*told, 10.1, 12.0))
 
 
 class Server(http.server.BaseHTTPRequestHandler):

@@ -12,11 +12,12 @@ import time
 
 from . import binaries, cgroups, network, pki
 from .deadline import Deadline, poll
-from .state import Cluster, ClusterError, all_clusters, cache_root
+from .state import Cluster, ClusterError, cache_root, hand_over
 from .supervisor import launch, tail
 
 UP_SECONDS = 300                 # the whole start, imports included; each component has a shorter limit of its own
 DOWN_SECONDS = 30
+GIVE_BACK = pathlib.Path(__file__).resolve().parent.parent / "give-back"
 IMAGES = pathlib.Path(__file__).resolve().parent.parent / "images"
 
 
@@ -57,6 +58,8 @@ def up(cluster: Cluster, tier: str, images: list) -> int:
         _clean(cluster)
         cluster.dir.mkdir(parents=True)
         cluster.log_dir.mkdir()
+        cluster.kubectl_cache.mkdir()
+        hand_over(cluster.kubectl_cache)
         pipe = launch(cluster, tier, found)
         try:
             _follow(cluster, pipe, images)
@@ -65,6 +68,7 @@ def up(cluster: Cluster, tier: str, images: list) -> int:
             raise
         finally:
             os.close(pipe)
+            subprocess.run([str(GIVE_BACK)], stdin=subprocess.DEVNULL, check=False)
     print(f"cluster {cluster.name}: ready after {time.monotonic() - began:.1f} s (tier {tier}, "
           f"{network.Plan(cluster.record()['number']).server}); eval \"$({sys.argv[0]} env {cluster.name})\"")
     return 0
@@ -145,19 +149,14 @@ def _clean(cluster: Cluster) -> None:
     if not cluster.exists():
         return
     _kill(cluster)
-    number = cluster.record().get("number")
-    if number is not None and not _number_taken(cluster, number):
+    number, claim = cluster.record().get("number"), cluster.record().get("claim")
+    if number is not None and network.claimed(number) in (None, claim):        # else it is another cluster's by now, of whichever folder
         cgroups.remove(number)
-        network.remove(number)
+        network.remove(number, claim)
         left = cgroups.leftovers(number)
         if left:
             raise ClusterError(f"{cluster.name}: cannot remove the cgroup {left[0]}; cat its cgroup.procs to see who is in it")
     shutil.rmtree(cluster.dir)
-
-
-def _number_taken(cluster: Cluster, number: int) -> bool:
-    """Whether another cluster of this state folder has the number by now, ours being dead."""
-    return any(o.name != cluster.name and o.record().get("number") == number and o.running() for o in all_clusters())
 
 
 def import_images(cluster: Cluster, archives: list) -> int:
@@ -199,7 +198,7 @@ def environment(cluster: Cluster) -> dict:
     return {
         "KUBECONFIG": str(cluster.kubeconfig()),
         "KUBECTL": str(pathlib.Path(record["binaries"]) / "kubectl"),
-        "KUBECACHEDIR": str(cluster.dir / "kubectl-cache"),   # of another cluster that had this address it would be wrong
+        "KUBECACHEDIR": str(cluster.kubectl_cache),   # of another cluster that had this address it would be wrong
         "AUDIT_LOG": str(cluster.audit_log),
         "CLUSTER_NAME": cluster.name,
         "CLUSTER_TIER": record["tier"],

@@ -2,14 +2,15 @@
 
 Cluster number N owns 10.97.N.0/24 (host end .1, node .2), services 10.96.N.0/24 and pods 10.98.N.0/24. The number is
 claimed by creating the interface `frb<N>`, which only one process can do; interface and routes vanish with the
-cluster's network namespace, so a dead cluster gives its number back by itself.
+cluster's network namespace, so a dead cluster gives its number back by itself. Whoever has it then is told from the one before by
+the interface's index, which the kernel gives once in a boot.
 """
 import contextlib
 import fcntl
 import pathlib
 import subprocess
 
-from .state import ClusterError
+from .state import ClusterError, boot
 
 LOCK = "/run/lock/framework-rollback-network.lock"
 NUMBERS = range(1, 250)
@@ -70,7 +71,17 @@ def configure_inside(plan: Plan, node: bool) -> None:
                 "-j", "REJECT", "--reject-with", "icmp-admin-prohibited")
 
 
-def remove(number: int) -> None:
-    """The interface goes with its namespace; this is for a namespace something else still holds."""
-    with contextlib.suppress(ClusterError):
-        run("ip", "link", "delete", Plan(number).interface)
+def claimed(number: int):
+    """Which claim of the number is in force, None if nobody's."""
+    try:
+        return f"{boot()}:" + pathlib.Path(f"/sys/class/net/{Plan(number).interface}/ifindex").read_text().strip()
+    except OSError:
+        return None
+
+
+def remove(number: int, held) -> None:
+    """The interface goes with its namespace; this is for a namespace something else still holds. Only while the claim
+    that was `held` is in force."""
+    if claimed(number) == held:
+        with contextlib.suppress(ClusterError):
+            run("ip", "link", "delete", Plan(number).interface)

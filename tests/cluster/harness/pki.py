@@ -2,7 +2,7 @@
 import subprocess
 
 from .network import Plan
-from .state import Cluster, ClusterError
+from .state import Cluster, ClusterError, hand_over
 
 USERS = {
     "admin": "/O=system:masters/CN=admin",
@@ -61,6 +61,8 @@ contexts:
 current-context: {cluster.name}
 """)
     path.chmod(0o600)
+    if user not in USERS or user == "admin":         # of people
+        hand_over(path, pki / f"{user}.key")
 
 
 def _openssl(*args) -> None:

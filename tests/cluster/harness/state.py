@@ -31,6 +31,13 @@ def state_root() -> pathlib.Path:
     return pathlib.Path(explicit).absolute() if explicit else cache_root() / "clusters"
 
 
+def hand_over(*paths: pathlib.Path) -> None:
+    """What was made as root for whoever called sudo is theirs."""
+    uid = int(os.environ.get("SUDO_UID") or 0)
+    for path in paths if uid and os.geteuid() == 0 else ():
+        os.chown(path, uid, int(os.environ.get("SUDO_GID") or uid))
+
+
 class Cluster:
     """The paths and the record of one cluster. Cheap to make; touches nothing until asked."""
 
@@ -43,6 +50,7 @@ class Cluster:
         self.pki = self.dir / "pki"
         self.etc = self.dir / "etc"
         self.volumes = self.dir / "volumes"
+        self.kubectl_cache = self.dir / "kubectl-cache"
         self.record_path = self.dir / "cluster.json"
         self.audit_log = self.dir / "audit.log"
         self.containerd_socket = self.dir / "containerd.sock"
@@ -142,5 +150,9 @@ def _stat(pid: int):
     except (FileNotFoundError, ProcessLookupError):
         raise FileNotFoundError(pid) from None
     fields = text[text.rindex(")") + 2:].split()
-    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
-    return fields[0], f"{boot}:{fields[19]}"
+    return fields[0], f"{boot()}:{fields[19]}"
+
+
+def boot() -> str:
+    """Which boot of the machine this is."""
+    return pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]

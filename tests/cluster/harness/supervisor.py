@@ -114,15 +114,15 @@ def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, reporter: Reporte
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     cluster.update(state="starting", tier=tier, binaries=str(binaries), keeper=Process.find(os.getpid()).entry(),
                    init=Process.find(child).entry())
-    number = None
+    number = claim = None
     try:
         if os.read(from_init_r, 1):                 # init is in its network namespace
             plan = network.claim(child)
-            number = plan.number
+            number, claim = plan.number, network.claimed(plan.number)
             cgroups.remove(number)                  # of a dead cluster that had this number
             if tier == "node":
                 cgroups.create(number)
-            cluster.update(number=number)
+            cluster.update(number=number, claim=claim)
             pki.make(cluster, plan)
             os.write(to_init_w, bytes([number]))
     except (ClusterError, OSError) as error:
@@ -133,8 +133,9 @@ def _keep(cluster: Cluster, tier: str, binaries: pathlib.Path, reporter: Reporte
     _, status = os.waitpid(child, 0)                # returns when every process of the pid namespace is gone
     say(f"keeper: init ended with wait status {status}")
     if number is not None:
-        cgroups.remove(number)
-        network.remove(number)
+        if network.claimed(number) in (None, claim):
+            cgroups.remove(number)
+        network.remove(number, claim)
     cluster.update(state="stopped")
     return 0
 
