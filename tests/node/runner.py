@@ -19,7 +19,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 from lab.lab import IMAGES, ROOT           # noqa: E402
-from node.shop import LAB, LABEL           # noqa: E402
+from node.shop import HEARD, LAB, LABEL    # noqa: E402
 
 ARCHIVES = [IMAGES / f"{n}.tar" for n in ("rollback-operator", "rollback-mover", "postgres", "demo-app-1.0.0", "demo-app-1.0.1", "demo-app-2.0.0")]
 PRINTING = threading.Lock()
@@ -54,6 +54,13 @@ def rules_kept():
     result = subprocess.run([program, *[a for s in secrets for a in ("--secret", s)], LAB.env["AUDIT_LOG"]], capture_output=True, text=True, check=False)
     print(f"{'ok' if result.returncode == 0 else 'FAILED':<8} rules\n    " + (result.stdout + result.stderr).strip().replace("\n", "\n    "), flush=True)
     return result.returncode == 0
+
+
+def secrets_kept(whole):
+    """S14: none of the shop's passwords is in Events, the logs of operator and mover, or what the operator sent to the API server."""
+    found, where = HEARD.verdict(whole)
+    print("\n".join([f"FAILED   S14: {sentence}" for sentence in found] or [f"ok       S14: no secret in {where}"]), flush=True)
+    return not found
 
 
 def flat(suite):
@@ -108,8 +115,9 @@ def main(words):
             for test in alone:
                 pool.submit(beforehand, test)
         results = [future.result() for future in running]
+        HEARD.operator()                        # those that run alone put another pod in its place
         results += [run(test) for test in alone]
-        kept = rules_kept()
+        kept = all([rules_kept(), secrets_kept(not words and pattern == "test_*.py")])
     finally:
         if not os.environ.get("KEEP"):
             if LAB.existing:

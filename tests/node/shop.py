@@ -21,11 +21,13 @@ import unittest
 import yaml
 
 from lab.lab import ROOT, Lab, LabError, fetch
+from node.eavesdropper import Eavesdropper
 
 LAB = Lab("node-test")
 API = "rollback.pa-ecosystem.io/v1alpha1"
 LABEL = "rollback-node-test"                     # of the tests' namespaces
 MANIFESTS = ROOT / "tests/cluster/demo-app/manifests"
+HEARD = Eavesdropper(LAB)                        # what anybody may read, searched for what nobody may
 
 
 class Shop:
@@ -71,6 +73,10 @@ class Shop:
     def rollback(self, name="back", **spec):
         self.apply("FrameworkRollback", name, {"frameworkRef": {"name": "shop"}, "to": {"version": "1.0.0"}, **spec})
 
+    def change(self, name="back", **spec):
+        """What may be changed of a rollback: suspend and abort."""
+        LAB.kubectl("patch", "frameworkrollback", name, "-n", self.namespace, "--type=merge", "-p", json.dumps({"spec": spec}), self.AS_OWNER)
+
     def runs(self, version):
         """Upgrades (or goes back by hand) and waits until the Framework has seen it."""
         LAB.set_image(version, self.namespace)
@@ -86,6 +92,10 @@ class Shop:
 
     def status(self, name="back"):
         return (LAB.rollback(name, self.namespace) or {}).get("status", {})
+
+    def condition(self, type_, name="back"):
+        """A rollback's condition, {} before it has it."""
+        return next((c for c in self.status(name).get("conditions", []) if c["type"] == type_), {})
 
     def step(self, step, name="back"):
         """The journal's line of a step, {} before it began."""
@@ -117,6 +127,10 @@ class Shop:
             if closed:
                 self.sql(f'alter database "{database}" allow_connections false', "postgres")
 
+    def schema(self, database="shop"):
+        """The version whose migrations a database has: 2.0.0 made a second one."""
+        return {"1": "1.0.0", "2": "2.0.0"}[self.sql("select count(*) from migrations", database)]
+
     def version(self):
         return json.loads(fetch(self.url + "/version")[1]).get("version")
 
@@ -141,7 +155,10 @@ class Shop:
         return LAB.get("framework", "shop", "-n", self.namespace)["status"].get("activeRollback")
 
     def close(self):
-        LAB.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
+        try:
+            HEARD.namespace(self.namespace)     # its Events and logs go with it
+        finally:
+            LAB.kubectl("delete", "namespace", self.namespace, "--wait=false", "--ignore-not-found")
 
 
 # A pod that does nothing, with a claim mounted, to look into or to write to by `kubectl exec`.

@@ -3,6 +3,7 @@ import json
 import subprocess
 
 from lab.lab import Poller
+from node.eavesdropper import GUESS
 from node.shop import LAB, ShopTest
 
 
@@ -43,7 +44,7 @@ class RefusalTest(ShopTest):
                 self.assertIn("the pods that run", plan["downtime"]["basis"])
                 self.assertTrue(plan["writers"])
             with self.subTest("wrong password"):
-                LAB.kubectl("create", "secret", "generic", "wrong", "-n", shop.namespace, "--from-literal=username=shop", "--from-literal=password=guessed")
+                LAB.kubectl("create", "secret", "generic", "wrong", "-n", shop.namespace, "--from-literal=username=shop", f"--from-literal=password={GUESS}")
                 self.framework(shop, "credentialsSecretRef", {"name": "wrong"})
                 shop.rollback("locked-out")
                 self.refused(shop, "locked-out", "WrongPassword")

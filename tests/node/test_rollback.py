@@ -5,7 +5,7 @@ import time
 
 import yaml
 
-from lab.lab import ROOT, Acknowledged, Poller, agree, fetch
+from lab.lab import ROOT, Acknowledged, Poller, agree, fetch, seconds
 from node.shop import LAB, ShopTest
 
 
@@ -55,20 +55,55 @@ class RollbackTest(ShopTest):
             shop.rollback(timeoutSeconds=600)
             status = self.ended(shop, "Reverted")
             acknowledged.by_others(old)
-        reverted = status["previous"][0]["name"]
-        self.assertIn("_reverted_", reverted)
-        self.tidy(shop, [reverted])
-        self.assertEqual(shop.version(), "2.0.0")
-        self.assertLessEqual(set(acknowledged.ids(*old)), shop.orders(), "acknowledged before the rollback, missing after the revert")
-        meanwhile = set(acknowledged.ids(*[p for p in acknowledged.by_pod if p not in old and acknowledged.by_pod[p]]))
-        self.assertLessEqual(meanwhile, shop.orders() | shop.orders(reverted))
+            reverted = status["previous"][0]["name"]
+            self.assertIn("_reverted_", reverted)
+            self.tidy(shop, [reverted])
+            self.assertEqual(shop.version(), "2.0.0")
+            self.assertLessEqual(set(acknowledged.ids(*old)), shop.orders(), "acknowledged before the rollback, missing after the revert")
+            meanwhile = set(acknowledged.ids(*[p for p in acknowledged.by_pod if p not in old and acknowledged.by_pod[p]]))
+            self.assertLessEqual(meanwhile, shop.orders() | shop.orders(reverted))
+
+            # The target does not become healthy: it waits in Resume, and nobody is served in between.
+            with self.subTest("aborted once the switch has begun: switched to its end and back again, although a failure would be held"):
+                serving = {pod["metadata"]["name"] for pod in LAB.items("pods", "-n", shop.namespace, "-l", "app=shop")}
+                with Poller(shop.url + "/healthz") as poller:
+                    time.sleep(0.5)
+                    shop.rollback("aborted", timeoutSeconds=600, onFailure="Hold")
+                    shop.reaches("Go", "aborted")
+                    shop.change("aborted", abort=True)
+                    status = self.ended(shop, "Reverted", "aborted")
+                    time.sleep(1.5)
+                self.assertEqual(status["reason"], "Aborted")
+                self.assertIn("spec.abort was set", status["message"])
+                kept = status["previous"][0]["name"]
+                self.assertIn("_reverted_", kept)
+                self.tidy(shop, [reverted, kept])
+                self.assertEqual((shop.version(), shop.image(), shop.schema()), ("2.0.0", "localhost/demo-app:2.0.0", "2.0.0"))
+                before = set(acknowledged.ids(*[pod for pod in acknowledged.by_pod if pod in serving]))
+                self.assertTrue(before, serving)
+                self.assertLessEqual(before, shop.orders(), "acknowledged before the rollback, missing after it was aborted")
+                gaps = poller.gaps()
+                self.assertEqual(len(gaps), 1, gaps)
+                self.assertEqual(agree(gaps[0], status["downtime"]), "", gaps)
 
     def test_rollback_that_needs_no_data_leaves_the_database_alone(self):
         shop = self.shop()
         LAB.framework_runs("1.0.0", shop.namespace)
         shop.runs("1.0.1")
         shop.rollback()
+        with self.subTest("suspended on its way it does nothing at all, and the application serves"):
+            shop.reaches("Plan")
+            shop.change(suspend=True)
+            LAB.wait_for("it to be suspended", lambda: shop.condition("Suspended").get("status") == "True", 60)
+            before = LAB.rollback("back", shop.namespace)
+            time.sleep(2)
+            self.assertEqual(LAB.rollback("back", shop.namespace), before)
+            self.assertIn("suspended before step", before["status"]["message"])
+            self.assertIn(before["status"]["phase"], ("Planning", "Preparing"))
+            self.assertEqual((shop.serves(), shop.version(), shop.image()), (True, "1.0.1", "localhost/demo-app:1.0.1"))
+        shop.change(suspend=False)
         status = self.ended(shop, "Succeeded")
+        self.assertEqual((shop.condition("Suspended")["status"], shop.condition("Suspended")["reason"]), ("False", "Resumed"))
         self.tidy(shop, [])
         self.assertEqual(shop.version(), "1.0.0")
         self.assertEqual(status["plan"]["stores"][0]["action"], "Keep")
@@ -89,15 +124,21 @@ class RollbackTest(ShopTest):
 
     def test_deleted_in_the_middle_the_application_is_returned_to_service_first(self):
         shop = self.shop()
-        shop.upgraded()
-        shop.rollback()
-        shop.reaches("Quiesce")
-        LAB.kubectl("delete", "frameworkrollback", "back", "-n", shop.namespace, "--timeout=180s")
+        with Acknowledged(LAB, shop.namespace) as acknowledged:
+            shop.upgraded()
+            old = list(acknowledged.by_pod)
+            shop.rollback(verification={"soakSeconds": 600})    # so that it has not ended when it is deleted
+            shop.reaches("Switch")                              # it is stopped
+            LAB.kubectl("delete", "frameworkrollback", "back", "-n", shop.namespace, "--timeout=180s")
+            self.assertTrue(shop.serves(), "the rollback is gone, and the application does not serve")
+            acknowledged.by_others(old)
         self.assertIsNone(LAB.rollback("back", shop.namespace))
-        self.assertIsNone(shop.lock())
-        self.assertTrue(shop.serves())
-        self.assertTrue(shop.databases()["shop"])
-        self.assertIn(shop.version(), ("1.0.0", "2.0.0"))
+        # Stopped for the rollback, it goes back whole: to the version before, on its own data. What 1.0.0 wrote, if it got so far, is kept.
+        kept = [name for name in shop.databases() if name != "shop"]
+        self.assertRegex(" ".join(kept), r"^(shop_reverted_\w+)?$")
+        self.tidy(shop, kept)
+        self.assertEqual((shop.version(), shop.image(), shop.schema()), ("2.0.0", "localhost/demo-app:2.0.0", "2.0.0"))
+        self.assertLessEqual(set(acknowledged.ids(*old)), shop.orders(), "acknowledged before the rollback, missing after it was deleted")
 
 
 class SeveralStoresTest(ShopTest):
@@ -126,13 +167,14 @@ class SeveralStoresTest(ShopTest):
         LAB.wait_for("both schemas to be known", lambda: len(LAB.get("framework", "shop", "-n", shop.namespace)["status"].get("running", {}).get("schemas", [])) == 2, 180)
         shop.upgraded()
         shop.sql("insert into migrations values ('2'); delete from entries where id > 1", "ledger")
-        shop.rollback()
+        shop.rollback(to={"lastKnownGood": True})
         first = self.ended(shop, "Succeeded")
+        self.assertEqual((first["from"]["version"], first["to"]["version"], first["plan"]["backup"]["name"]), ("2.0.0", "1.0.0", "before"))
         self.assertEqual([(s["name"], s["action"]) for s in first["plan"]["stores"]], [("database", "Restore"), ("ledger", "Restore")])
         kept = sorted(copy["name"] for copy in first["previous"])
         self.assertRegex(" ".join(kept), r"^ledger_prev_\w+ shop_prev_\w+$")
         self.tidy(shop, kept, live=("shop", "ledger"))
-        self.assertEqual(shop.version(), "1.0.0")
+        self.assertEqual((shop.version(), shop.schema()), ("1.0.0", "1.0.0"))
         self.assertEqual(shop.sql("select count(*), sum(amount) from entries", "ledger"), "100|50500")
 
         shop.rollback("undo", to={"undo": "back"}, accept={"dataLoss": True})
@@ -149,10 +191,11 @@ class AuthorityTest(ShopTest):
         shop = self.shop(opted_in=False)
         shop.rollback()
 
-        def refused():
-            message = shop.status().get("message", "")
-            return "has not opted in" in message and "kubectl create rolebinding" in message
-        LAB.wait_for("a condition that names the command", refused, 120)
+        LAB.wait_for("the condition Ready to say NotOptedIn", lambda: shop.condition("Ready").get("reason") == "NotOptedIn", 120)
+        ready = shop.condition("Ready")
+        self.assertEqual(ready["status"], "Unknown")
+        self.assertIn("has not opted in", ready["message"])
+        self.assertIn("kubectl create rolebinding", ready["message"])
         self.assertEqual(shop.jobs(), [])
         self.assertTrue(shop.serves())
 
@@ -168,13 +211,15 @@ class AuthorityTest(ShopTest):
                 time.sleep(0.5)
         collector = threading.Thread(target=collect)
         collector.start()
-        shop.rollback()
+        shop.rollback(keepPreviousFor="5s")
         try:
-            self.ended(shop, "Succeeded")
+            previous = self.ended(shop, "Succeeded")["previous"][0]
+            self.dropped(shop, previous)
         finally:
             stop.set()
             collector.join()
         self.assertGreater(len(seen), 5)
+        self.assertTrue([name for name in seen if "-cleanup-" in name], list(seen))
         for name, job in seen.items():
             with self.subTest(name):
                 pod = job["spec"]["template"]["spec"]
@@ -185,3 +230,16 @@ class AuthorityTest(ShopTest):
                     self.assertNotIn("args", container)
                     self.assertTrue(container["resources"]["limits"])
                 self.assertNotIn("open-sesame", json.dumps(job))
+
+    def dropped(self, shop, previous):
+        """What was kept for a few seconds goes when they are over and no earlier; its Framework and an Event say so."""
+        self.assertRegex(previous["name"], r"^shop_prev_\w+$")
+
+        def told():
+            kept = [copy["name"] for copy in LAB.get("framework", "shop", "-n", shop.namespace)["status"].get("kept", [])]
+            return previous["name"] not in kept and [e for e in LAB.items("events", "-n", shop.namespace) if e.get("reason") == "KeptCopiesDropped"]
+        events = LAB.wait_for(f"{previous['name']} to be dropped", told, 120)
+        self.assertGreaterEqual(time.time(), seconds(previous["until"]))
+        self.assertIn(previous["name"], events[0]["message"])
+        self.tidy(shop, [])
+        self.assertEqual((shop.version(), shop.schema()), ("1.0.0", "1.0.0"))

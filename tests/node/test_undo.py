@@ -14,8 +14,14 @@ class UndoTest(ShopTest):
         shop = self.shop()
         with Acknowledged(LAB, shop.namespace) as acknowledged:
             shop.upgraded()
-            shop.rollback()
+            path = LAB.get("frameworkbackup", "before", "-n", shop.namespace)["status"]["path"]
+            LAB.kubectl("delete", "frameworkbackup", "before", "-n", shop.namespace, "--timeout=60s")
+            shop.rollback(to={"backupPath": path})              # of a folder that no object speaks of, which alone tells the version
             first = self.ended(shop, "Succeeded")
+            self.assertEqual((first["to"]["version"], first["plan"]["backup"]["path"], first["plan"]["stores"][0]["action"]), ("1.0.0", path, "Restore"))
+            self.assertNotIn("name", first["plan"]["backup"])
+            self.assertEqual((shop.version(), shop.image(), shop.schema()), ("1.0.0", "localhost/demo-app:1.0.0", "1.0.0"))
+            self.assertEqual(fetch(shop.url + "/orders")[0], 200, "it reads the column that 2.0.0 dropped")
             self.assertIn('"to":{"undo":"back"}', first["message"])
             before = shop.orders(first["previous"][0]["name"])
             time.sleep(2)
