@@ -21,17 +21,18 @@ def setUpModule():
 
 
 def job():
-    """As reconcilers/jobs/job.cpp makes them; job_policy_test.cpp sends the very ones."""
-    mount = [{"name": "bin", "mountPath": "/frb/bin"}]
+    """As reconcilers/jobs/job.cpp makes them; operator_requests_test.cpp sends the very ones."""
+    def mount():
+        return [{"name": "bin", "mountPath": "/frb/bin"}]
     return {
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": "frb-8c3f-stage-1", "labels": dict(LABELS), "ownerReferences": [
             {"apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkRollback", "name": "r", "uid": "8c3f", "controller": True}]},
         "spec": {"suspend": True, "backoffLimit": 0, "template": {"metadata": {"labels": dict(LABELS)}, "spec": {
             "restartPolicy": "Never", "automountServiceAccountToken": False, "securityContext": POD_SECURITY,
-            "initContainers": [{"name": "install", "image": "localhost/rollback-mover:dev", "volumeMounts": mount, "securityContext": dict(SECURITY),
+            "initContainers": [{"name": "install", "image": "localhost/rollback-mover:dev", "volumeMounts": mount(), "securityContext": dict(SECURITY),
                                 "command": ["/rollback-mover", "install", "/frb/bin/rollback-mover"]}],
-            "containers": [{"name": "mover", "image": "postgres:15", "volumeMounts": mount, "securityContext": copy.deepcopy(SECURITY),
+            "containers": [{"name": "mover", "image": "postgres:15", "volumeMounts": mount(), "securityContext": copy.deepcopy(SECURITY),
                             "command": ["/frb/bin/rollback-mover", "run"]}],
             "volumes": [{"name": "bin", "emptyDir": {}}, {"name": "repository", "persistentVolumeClaim": {"claimName": "backups"}}]}}}}
 
@@ -67,6 +68,12 @@ BAD_JOBS = [
     ("the image's own command", lambda j: main_of(j).pop("command"), "must have one container, with the command"),
     ("arguments of the mover", lambda j: main_of(j).update(args=["x"]), "must have one container, with the command"),
     ("a whole Secret as environment", lambda j: main_of(j).update(envFrom=[{"secretRef": {"name": "s"}}]), "must have one container, with the command"),
+    ("a program of the image's own", lambda j: main_of(j).pop("volumeMounts"), "must share an emptyDir at /frb/bin"),
+    ("a program from a claim", lambda j: main_of(j).update(volumeMounts=[{"name": "repository", "mountPath": "/frb/bin"}]), "must share an emptyDir at /frb/bin"),
+    ("a program put over the mover", lambda j: main_of(j)["volumeMounts"].append({"name": "repository", "mountPath": "/frb/bin/rollback-mover"}),
+     "must share an emptyDir at /frb/bin"),
+    ("a probe", lambda j: main_of(j).update(livenessProbe={"exec": {"command": ["x"]}}), "must have no probes"),
+    ("a port of the node", lambda j: main_of(j).update(ports=[{"containerPort": 80, "hostPort": 80}]), "and no ports"),
     ("a second container", lambda j: pod_of(j)["containers"].append(dict(main_of(j), name="second")), "must have one container"),
     ("a token", lambda j: pod_of(j).update(automountServiceAccountToken=True), "automountServiceAccountToken: false"),
     ("a token by default", lambda j: pod_of(j).pop("automountServiceAccountToken"), "automountServiceAccountToken: false"),
