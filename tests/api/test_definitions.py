@@ -1,4 +1,5 @@
 """The definitions: every field is documented, bounded, and shown as promised; every rule of theirs refuses what it should."""
+import datetime
 import json
 import re
 import unittest
@@ -12,7 +13,7 @@ COLUMNS = {
     "fwc": ("NAME COMPONENT STORE DRIVER AGE", ""),
     "fwk": ("NAME CLASS VERSION HEALTHY ROLLBACK AGE", "READY BACKUP MESSAGE"),
     "fbr": ("NAME CLAIM PATH BACKUPS SCANNED READY AGE", "MESSAGE"),
-    "fbk": ("NAME FRAMEWORK VERSION PHASE RESTORES BYTES VERIFIED AGE", "READY PATH REASON MESSAGE"),
+    "fbk": ("NAME FRAMEWORK VERSION PHASE RESTORES BYTES VERIFIED TAKEN", "AGE READY PATH REASON MESSAGE"),
     "frb": ("NAME FRAMEWORK FROM TO PHASE STEP PROGRESS DOWNTIME(MS) AGE", "READY BACKUP MESSAGE"),
 }
 
@@ -116,6 +117,16 @@ class Names(unittest.TestCase):
         row = kubectl("get", "frb", "shown", "-n", SPACE, "-o", "wide", "--no-headers").split()
         self.assertEqual(row[:8], ["shown", "shop", "2.0.0", "1.0.0", "Verifying", "Verify", "7/8", "2345"])
         self.assertEqual(row[9:], ["Unknown", "shop/shop-backup-1", "soaking"])
+
+    def test_a_backup_is_as_old_as_its_data_not_as_its_entry(self):
+        body = {"apiVersion": f"{GROUP}/v1alpha1", "kind": "FrameworkBackup", "metadata": {"name": "old"}, "spec": {"frameworkRef": {"name": "shop"}}}
+        status, made = admin().post(path_of("FrameworkBackup", SPACE), body)
+        self.assertEqual(status, 201, made)
+        taken = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=40, hours=1)
+        made["status"] = {"phase": "Completed", "version": "1.0.0", "createdAt": taken.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        status, answer = admin().send("PUT", path_of("FrameworkBackup", SPACE, "old") + "/status", made)
+        self.assertEqual(status, 200, answer)
+        self.assertEqual(kubectl("get", "fbk", "old", "-n", SPACE, "--no-headers").split()[-1], "40d")
 
     def test_the_category_lists_every_kind_of_a_namespace(self):
         self.test_columns()
