@@ -1,5 +1,6 @@
 # `make help` lists the targets. Everything a target needs that a fresh Debian 12 lacks is installed by `make deps`.
 SHELL := /bin/bash
+comma := ,
 PRESET ?= release
 BUILD := build/$(PRESET)
 CLUSTER ?= demo
@@ -7,6 +8,7 @@ FRAMEWORK ?= shop
 BENCH ?= list
 SECONDS ?= 60
 JOBS ?= $(shell nproc)
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo -E --preserve-env=HOME$(comma)PATH$(comma)XDG_CACHE_HOME )
 export FROLLBACK_BUILD := $(CURDIR)/$(BUILD)
 # Two checkouts share the compiler cache: paths are hashed relative to the tree.
 export CCACHE_BASEDIR := $(CURDIR)
@@ -52,10 +54,10 @@ demo: deps ## from nothing to a real rollback on a real local cluster (FRAMEWORK
 	@PRESET=$(PRESET) FRAMEWORK=$(FRAMEWORK) tests/demo/demo.sh
 
 cluster-up: deps ## a one-node cluster to play with (CLUSTER=name)
-	@tests/cluster/cluster up $(CLUSTER) --tier node
+	@$(AS_ROOT)tests/cluster/cluster up $(CLUSTER) --tier node
 
 cluster-down: ## end that cluster
-	@tests/cluster/cluster down $(CLUSTER)
+	@$(AS_ROOT)tests/cluster/cluster down $(CLUSTER)
 
 image: deps ## OCI archives of operator and mover in build/images
 	@PRESET=$(PRESET) tests/images.sh

@@ -11,11 +11,10 @@ from demo.stage import Stage                                # noqa: E402
 from lab.lab import IMAGES, Lab, LabError                   # noqa: E402
 
 FRAMEWORKS = {"shop": (shop, ("rollback-", "postgres", "demo-app-1.0.0", "demo-app-2.0.0")), "n8n": (n8n, ("rollback-", "postgres", "n8n"))}
-SUDO = "sudo -E " if os.environ.get("SUDO_UID") else ""
-LOOK = f"""
+LOOK = """
     eval "$(tests/cluster/cluster env demo)"; alias kubectl=$KUBECTL
     kubectl get frameworkrollbacks -n demo -o wide
-    {SUDO}make cluster-down CLUSTER=demo            # the end of it
+    make cluster-down CLUSTER=demo            # the end of it
 """
 
 
