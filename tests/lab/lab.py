@@ -75,8 +75,7 @@ class Lab:
         run(CLUSTER, "import", self.name, *archives)
 
     def down(self, keep_logs=None):
-        # No limit: a node holds some 100,000 files per unpacked image of n8n, and a busy disk takes minutes to forget them (seen: 300 s).
-        run(CLUSTER, "down", self.name, *(["--keep-logs", keep_logs] if keep_logs else []), check=False, timeout=None)
+        run(CLUSTER, "down", self.name, *(["--keep-logs", keep_logs] if keep_logs else []), check=False)
 
     def kubectl(self, *argv, input=None, check=True, timeout=420) -> str:
         """Asks again for up to a minute while the API server is away (tests kill it), if asking again does no harm."""
