@@ -39,6 +39,11 @@ bool StepContext::started(const std::string& name, const std::string& store) con
   return record && !record->state.empty();
 }
 
+bool StepContext::succeeded(const std::string& name, const std::string& store) const {
+  const auto* record = findRecord(name, store);
+  return record && record->state == "Succeeded";
+}
+
 void StepContext::beginAgain(const std::string& step) {
   const bool disturbed = record(step).token == "NotQuiesced";
   for (auto& line : draft.status.steps) {

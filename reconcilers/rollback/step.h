@@ -73,6 +73,7 @@ class StepContext {
   api::StepRecord& record(const std::string& name, const std::string& store = "");
   const api::StepRecord* findRecord(const std::string& name, const std::string& store = "") const;
   bool started(const std::string& name, const std::string& store = "") const;
+  bool succeeded(const std::string& name, const std::string& store = "") const;
   // A backward step that failed is begun again; the application is stopped first if it was started under its hands.
   void beginAgain(const std::string& step);
 

@@ -80,22 +80,13 @@ StepResult checkHealthAlone(StepContext& context) {
   if (urls.empty() || context.components().empty()) return StepResult::done();
   const ComponentView& component = context.components().front();
   const std::string& name = component.component->name;
-  const auto* line = context.findRecord("Verify", name);
-  if ((line && line->state == "Succeeded") || !component.container()) return StepResult::done();
+  if (context.succeeded("Verify", name) || !component.container()) return StepResult::done();
   return context.runMoverJob(
       "Verify", name, "check", 4,
       [&](const api::StepRecord& record) {
-        JobSpec job;
-        job.name = record.jobName;
-        job.owner = context.owner;
-        job.step = "check";
-        job.store = name;
-        job.image = component.container()->image;
+        JobSpec job = componentJob(context, record, "check", name, component.container()->image);
         job.task = healthTask(context.owner, record, urls, kCheckSeconds);
         job.deadlineSeconds = kCheckSeconds;
-        job.ttlSecondsAfterFinished = 300;
-        job.jobTemplate = &context.framework().spec.jobTemplate;
-        job.imagePullSecrets = component.view->workload->imagePullSecrets;
         return job;
       },
       [&](const Outcome& outcome) { return checked(context, name, {}, outcome); });
@@ -123,8 +114,7 @@ StepResult verifyStep(StepContext& context) {
   const auto& stores = context.status().plan->stores;
   for (const auto& planned : stores) {
     const std::string store = planned.name;
-    const auto* line = context.findRecord("Verify", store);
-    if (line && line->state == "Succeeded") continue;
+    if (context.succeeded("Verify", store)) continue;
     const bool health = &planned == &stores.front();  // the application's: asked for once
     parts.push_back(context.runMover(
         "Verify", store, "check", 4,

@@ -89,19 +89,8 @@ StepResult armSwitch(StepContext& context, const std::string& name) {
 // The target image as a Job that starts our no-op in it: pulled, and able to run on a node, before anything is stopped.
 StepResult startTarget(StepContext& context, const std::string& component, const std::string& image) {
   const auto spec = [&](const api::StepRecord& record) {
-    JobSpec job;
-    job.name = record.jobName;
-    job.owner = context.owner;
-    job.step = "target";
-    job.store = component;
-    job.image = image;
+    JobSpec job = componentJob(context, record, "target", component, image);
     job.verb = "noop";
-    job.deadlineSeconds = context.jobDeadlineSeconds();
-    job.ttlSecondsAfterFinished = 300;
-    job.jobTemplate = &context.framework().spec.jobTemplate;
-    for (const auto& view : context.components())
-      if (view.component->name == component && view.view->workload)
-        job.imagePullSecrets = view.view->workload->imagePullSecrets;
     return job;
   };
   auto& line = context.record("StartTarget", component);
@@ -127,12 +116,24 @@ StepResult startTarget(StepContext& context, const std::string& component, const
   return result;
 }
 
-bool succeeded(const StepContext& context, const std::string& record, const std::string& store) {
-  const auto* line = context.findRecord(record, store);
-  return line && line->state == "Succeeded";
-}
-
 }  // namespace
+
+JobSpec componentJob(const StepContext& context, const api::StepRecord& record, const std::string& step,
+                     const std::string& component, const std::string& image) {
+  JobSpec job;
+  job.name = record.jobName;
+  job.owner = context.owner;
+  job.step = step;
+  job.store = component;
+  job.image = image;
+  job.deadlineSeconds = context.jobDeadlineSeconds();
+  job.ttlSecondsAfterFinished = 300;
+  job.jobTemplate = &context.framework().spec.jobTemplate;
+  for (const auto& view : context.components())
+    if (view.component->name == component && view.view->workload)
+      job.imagePullSecrets = view.view->workload->imagePullSecrets;
+  return job;
+}
 
 StepResult together(std::vector<StepResult> parts) {
   using Kind = StepResult::Kind;
@@ -162,14 +163,14 @@ StepResult verifyBackupStep(StepContext& context) {
   for (const auto* planned : context.restored()) stores.push_back(planned->name);
   std::vector<StepResult> parts;
   for (const auto& store : stores)
-    if (!succeeded(context, "VerifyBackup", store)) parts.push_back(verifyStore(context, store));
+    if (!context.succeeded("VerifyBackup", store)) parts.push_back(verifyStore(context, store));
   return together(std::move(parts));
 }
 
 StepResult startTargetsStep(StepContext& context) {
   std::vector<StepResult> parts;
   for (const auto& [component, image] : context.status().plan->images) {
-    if (succeeded(context, "StartTarget", component)) continue;
+    if (context.succeeded("StartTarget", component)) continue;
     parts.push_back(startTarget(context, component, image));
   }
   return together(std::move(parts));
@@ -179,8 +180,8 @@ StepResult stageStep(StepContext& context) {
   std::vector<StepResult> parts{startTargetsStep(context)};
   std::vector<std::string> unfilled, unarmed;
   for (const auto* planned : context.switched()) {
-    if (planned->action == "Restore" && !succeeded(context, "Stage", planned->name)) unfilled.push_back(planned->name);
-    if (!succeeded(context, "ArmSwitch", planned->name)) unarmed.push_back(planned->name);
+    if (planned->action == "Restore" && !context.succeeded("Stage", planned->name)) unfilled.push_back(planned->name);
+    if (!context.succeeded("ArmSwitch", planned->name)) unarmed.push_back(planned->name);
   }
   for (const auto& store : unfilled) parts.push_back(stageStore(context, store));
   // Another store may take hours to be filled: until then no switch waits, with a session and a deadline of its own.

@@ -118,8 +118,8 @@ StepResult switchBackStep(StepContext& context) {
     if (goGiven(context, *planned)) stores.push_back(planned->name);
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
+    if (context.succeeded("SwitchBack", store)) continue;
     const auto* line = context.findRecord("SwitchBack", store);
-    if (line && line->state == "Succeeded") continue;
     // S8, backward: what was started meanwhile is stopped first.
     if (!quiesced(context) && !runs(context, line))
       return StepResult::fail("NotQuiesced", "the application was started before its data was switched back");
@@ -173,8 +173,7 @@ StepResult discardStep(StepContext& context) {
   }
   std::vector<StepResult> parts;
   for (const auto& store : stores) {
-    const auto* line = context.findRecord("Discard", store);
-    if (line && line->state == "Succeeded") continue;
+    if (context.succeeded("Discard", store)) continue;
     auto result = context.runMover(
         "Discard", store, "discard", 5,
         [&](const PostgresDriver& driver, const api::StepRecord& record) {

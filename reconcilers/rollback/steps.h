@@ -42,6 +42,9 @@ StepResult setImages(StepContext& context, const std::string& recordName,
                      const std::vector<std::pair<std::string, std::string>>& images);
 // Scales back to the recorded replicas in start order, each rolled out before the next starts.
 StepResult startApplication(StepContext& context, const std::string& recordName);
+// A Job that looks from a component's own image, which brings nothing but the image: it reads, and has no task yet.
+JobSpec componentJob(const StepContext& context, const api::StepRecord& record, const std::string& step,
+                     const std::string& component, const std::string& image);
 // Something to wait for while another rollback or a backup holds the framework; nothing when it is free, or ours.
 std::optional<StepResult> waitForTurn(const StepContext& context);
 // The end of one whose spec.validUntil has passed before it took the lock.

@@ -103,7 +103,7 @@ bool publish(const Report& report, const std::string& terminationLog) {
   file << report.terminationMessage;
   file.flush();
   if (!file.good() || !std::cout.good()) return false;
-  if (report.resultLines.empty()) std::cout << report.lastLine() << std::endl;
+  if (const std::string last = report.lastLine(); !last.empty()) std::cout << last << std::endl;
   return true;
 }
 
