@@ -9,7 +9,6 @@
 import concurrent.futures
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import threading
@@ -49,9 +48,8 @@ def rules_kept():
     if LAB.existing:
         print("rules     not judged: the audit log of a cluster of yours is not read")
         return True
-    secrets = re.findall(r"password: (\S+)", (ROOT / "tests/cluster/demo-app/manifests/database.yaml").read_text())
     program = pathlib.Path(os.environ.get("FROLLBACK_BUILD", ROOT / "build/release")) / "bin/check-audit"
-    result = subprocess.run([program, *[a for s in secrets for a in ("--secret", s)], LAB.env["AUDIT_LOG"]], capture_output=True, text=True, check=False)
+    result = subprocess.run([program, *[a for forms in HEARD.secrets.values() for form in forms for a in ("--secret", form)], LAB.env["AUDIT_LOG"]], capture_output=True, text=True, check=False)
     print(f"{'ok' if result.returncode == 0 else 'FAILED':<8} rules\n    " + (result.stdout + result.stderr).strip().replace("\n", "\n    "), flush=True)
     return result.returncode == 0
 
