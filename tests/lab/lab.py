@@ -265,7 +265,6 @@ class Poller:
     its own and patient enough that a slow answer is not a lost one. gaps() are the times when nobody got a 200. Many take turns: a connection
     to a pod that has just gone leads nowhere until patience ends, and that must not silence the others."""
     CUSTOMERS = 64
-    FLAP = 0.25
 
     def __init__(self, url, every=0.05, patience=15.0):
         self.url, self.every, self.patience = url, every, patience
@@ -292,29 +291,31 @@ class Poller:
             thread.join()
 
     def gaps(self):
-        """[Gap]: from the asking of the first that failed to the first good answer that was asked for after it. A failure says that nobody was
-        there when it was asked, a good answer that somebody was when it came: one asked for in the gap may come late (TCP tries a connection
-        that led nowhere again after 1, 3 and 7 s). Good answers for less than FLAP seconds do not end a gap: of two requests in a server
-        that is ended, the later may be answered and the earlier cut off."""
-        out, down = [], False
-        for at, asked, how in sorted((answered if how == 200 else asked, asked, str(how)) for asked, answered, how in self.answers):
-            if how == "200":
-                if down and asked >= out[-1].since:
-                    out[-1].until, down = at, False
-            elif down or (out and at < out[-1].until + self.FLAP):
+        """[Gap], each as long as what was told allows. An answer speaks of one moment between the asking and the answering, no more: a refusal may
+        come late (TCP tries a lost connection again after 1, 3 and 7 s; a server is ended with a request in its hands), and so may a good answer.
+        Failures are of one gap unless somebody asked and had a good answer in between."""
+        good = sorted((asked, answered) for asked, answered, how in self.answers if how == 200)
+        out = []
+        for asked, answered, how in sorted((a for a in self.answers if a[2] != 200), key=lambda a: a[0]):
+            if out and not any(out[-1].told <= began and ended <= asked for began, ended in good):
+                out[-1].told = min(out[-1].told, answered)
+                out[-1].until = asked
                 out[-1].why.append(how)
-                out[-1].until, down = at, True
             else:
-                out.append(Gap(at, at, [how]))
-                down = True
+                out.append(Gap(asked, asked, [how], told=answered))
+        for gap in out:
+            served = [began for began, ended in good if ended <= gap.told and began <= gap.told]
+            gap.since = min(gap.told, max([gap.since] + served))
+            gap.until = min((ended for began, ended in good if began >= gap.told and ended >= gap.until), default=gap.until)
         return out
 
 
 class Gap:
     """A time without service, in seconds since the epoch, and what the customers were told."""
 
-    def __init__(self, since, until, why):
+    def __init__(self, since, until, why, told=None):
         self.since, self.until, self.why = since, until, why
+        self.told = told                        # when the first was told that nobody is there
 
     @property
     def seconds(self):
@@ -329,9 +330,8 @@ def agree(gap, downtime):
     """What is wrong between a Gap and status.downtime, "" if they agree. The status counts from before the write that stops the application to the
     operator's seeing it ready, and one machine has one clock. What may differ:
 
-    - who asked before the application was stopped, and had no answer by then, fails with it, and the gap begins with the asking: a moment
-      earlier, or the second after which TCP tries a lost connection again (seen on a busy node: 1.03 s before status.downtime began, and 1.3
-      before the write);
+    - who asked before the application was stopped, and had no answer by then, fails with it; where nobody else had an answer meanwhile, the gap
+      begins with that asking (seen on a busy node: 1.03 s before status.downtime began);
     - the write takes a while to stop the pod: 0.3 s on a quiet node; the longest seen 1.3 s (of 5.9), with three tests beside each other on
       two cores;
     - at the end a Service leads to a pod 0.2 s after the operator sees it ready (kube-proxy waits 0.1), a customer asks every 0.05 s, and

@@ -24,8 +24,16 @@ class GapsTest(unittest.TestCase):
     def test_one_asked_earlier_and_answered_late_does_not_end_it(self):
         self.assertEqual(self.gaps((1.0, 2.9, True), (1.2, 1.3, False), (3.2, 3.3, True)), [(1.2, 3.3)])
 
-    def test_a_good_answer_from_a_server_that_is_being_ended_does_not_end_it(self):
-        self.assertEqual(self.gaps((1.0, 1.2, False), (1.05, 1.1, True), (1.15, 1.2, False), (3.2, 3.3, True)), [(1.0, 3.3)])
+    def test_of_two_in_a_server_that_is_ended_the_later_may_be_answered(self):
+        self.assertEqual(self.gaps((1.0, 1.2, False), (1.05, 1.1, True), (1.15, 1.2, False), (3.2, 3.3, True)), [(1.05, 3.3)])
+
+    def test_one_that_is_refused_late_was_asked_before_it(self):
+        self.assertEqual(self.gaps((1.0, 2.1, False), (1.1, 1.2, True), (1.9, 1.95, True), (2.2, 2.2, False), (1.5, 16.5, False), (11.0, 11.2, True)),
+                         [(1.9, 11.2)])
+
+    def test_nor_do_several_of_those_make_several(self):
+        self.assertEqual(self.gaps((1.0, 5.1, False), (1.1, 1.7, True), (3.0, 5.1, False), (3.1, 4.1, True), (5.2, 5.2, False), (9.0, 9.2, True)),
+                         [(3.1, 9.2)])
 
     def test_a_good_answer_that_comes_late_neither_lengthens_it_nor_hides_the_next(self):
         self.assertEqual(self.gaps((1.2, 1.3, False), (1.25, 8.3, True), (1.3, 1.3, False), (3.2, 3.3, True), (5.0, 5.0, False), (6.0, 6.1, True)),
