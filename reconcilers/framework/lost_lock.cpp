@@ -25,7 +25,9 @@ constexpr std::array kSteps{Step{"StopJobs", stopJobsStep}, Step{"RevertQuiesce"
                             Step{"SwitchBack", switchBackStep}, Step{"RevertResume", revertResumeStep},
                             Step{"Discard", discardStep}};
 constexpr std::array kLines{"StopJobs", "RevertQuiesce", "SwitchBack", "RestoreImage", "RevertResume", "Discard"};
-constexpr Millis kPause{5 * 60 * 1000};  // before a step that failed is tried again
+// Before a step that failed is tried again: a quarter of the time that the taking back has gone on, within these. What
+// disturbs it is mostly over in moments, and the application may be stopped; what is not, a person has to see to.
+constexpr Millis kLeastPause{15 * 1000}, kLongestPause{5 * 60 * 1000};
 
 // The rollback as its lock remembers it, with our journal: what the engine's steps work on.
 RollbackSnapshot remembered(const FrameworkPass& pass) {
@@ -57,8 +59,11 @@ const Step* nextStep(StepContext& context) {
 
 // A step that failed, some time ago: another try. False: not yet.
 bool tryAgain(StepContext& context, const Step& step) {
-  WallTime since{};
-  if (parseTime(context.record(step.name).completedAt, since) && context.now() - since < kPause) return false;
+  WallTime began{}, failed{};
+  if (parseTime(context.record(kSteps.front().name).startedAt, began) &&
+      parseTime(context.record(step.name).completedAt, failed) &&
+      context.now() - failed < std::clamp<Millis>((failed - began) / 4, kLeastPause, kLongestPause))
+    return false;
   context.beginAgain(step.name);
   return true;
 }
@@ -127,6 +132,10 @@ FrameworkAnswer lostLock(FrameworkPass& pass) {
   while (const Step* step = nextStep(context)) {
     answer.busy = gone + "it is taken back: " + step->name;
     auto& line = context.record(step->name);
+    if (line.state == "Running" && !line.completedAt.empty()) {
+      answer.busy += ", which failed and is tried again";
+      answer.stuck = true;
+    }
     if (line.state.empty()) {
       if (step == &kSteps.front())
         answer.events.push_back(
@@ -138,10 +147,11 @@ FrameworkAnswer lostLock(FrameworkPass& pass) {
     if (line.state == "Failed") {
       answer.busy = gone + step->name + " failed (" + line.token + "): " + line.message +
                     "; the application may be stopped, every copy of the data is kept and the lock too. It is tried "
-                    "again every " +
-                    std::to_string(kPause.count() / 60000) +
-                    " minutes. To give up the lock and see to it by hand: " + unlockCommand(pass);
+                    "again, after " +
+                    std::to_string(kLongestPause.count() / 60000) +
+                    " minutes at the latest. To give up the lock and see to it by hand: " + unlockCommand(pass);
       answer.stuck = true;
+      answer.recheck = kLeastPause;
       if (tryAgain(context, *step)) return record();
       return answer;
     }

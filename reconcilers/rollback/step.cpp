@@ -52,7 +52,9 @@ void StepContext::beginAgain(const std::string& step) {
     line.attempt = 0;
     line.message.clear();
     line.token.clear();
-    if (failed) line.state = "Running";
+    if (!failed) continue;
+    line.state = "Running";
+    line.startedAt = nowText();  // what it may take counts anew
   }
 }
 

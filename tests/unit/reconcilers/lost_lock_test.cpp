@@ -64,7 +64,20 @@ TEST_CASE(
   world.loseRollback(true);
   const auto mine = world.databases["shop"];
   world.databases["shop"] = {99999, true, "2.0.0", "put there by somebody"};
-  REQUIRE_FALSE(world.runFramework(200));
+  const auto stalledNow = [&] {
+    const auto* condition = kube::findCondition(world.framework.status.conditions, "Stalled");
+    return condition && condition->status == "True" ? condition->message : std::string();
+  };
+  for (int i = 0; i < 100 && stalledNow().empty(); ++i) world.framePass();
+  for (int i = 0; i < 1000; ++i) {
+    world.framePass();
+    INFO(world.story());
+    REQUIRE_FALSE(stalledNow().empty());  // while it is tried again too
+  }
+  const auto tries = std::count_if(world.jobs.begin(), world.jobs.end(),
+                                   [](const auto& job) { return job.second.verb == "switchback"; });
+  REQUIRE((tries > 4 && tries < 15));
+  for (int i = 0; i < 100 && stalledNow().find("SwitchBack failed") == std::string::npos; ++i) world.framePass();
   INFO(world.story());
   REQUIRE(world.databases.at("shop").content == "put there by somebody");
   REQUIRE(world.databases.count("shop_prev_ab12cd34"));
@@ -97,6 +110,41 @@ TEST_CASE(
     }));
     REQUIRE(world.violations.empty());
   }
+}
+
+// simulator, seed 2095836 of an engine that tried again after five minutes.
+TEST_CASE(
+    "Given it is scaled up while a lost rollback is taken back, then it is stopped and taken back without delay") {
+  World world;
+  while (world.deployment.containers[0].image != "localhost/demo-app:1.0.0") world.pass();
+  world.loseRollback(true);
+  const auto succeeded = [&](const std::string& step) {
+    const auto& steps = world.framework.status.steps;
+    return std::any_of(steps.begin(), steps.end(), [&](const auto& record) {
+      return record.name == step && record.store.empty() && record.state == "Succeeded";
+    });
+  };
+  int times = 0;
+  WallTime last{};
+  SECTION("once") { times = 1; }
+  SECTION("longer than a start may take") { times = 20; }
+  for (int i = 0; i < 4000 && !world.lockFree(); ++i) {
+    if (times > 0 && succeeded("SwitchBack") && world.deployment.replicas == 0 && !succeeded("RevertResume") &&
+        world.deployment.containers[0].image == "localhost/demo-app:1.0.0") {
+      world.deployment.replicas = 1;
+      world.deployment.meta.generation += 1;
+      last = world.now;
+      --times;
+    }
+    world.framePass();
+  }
+  INFO(world.story());
+  REQUIRE(last > WallTime{});
+  REQUIRE(world.lockFree());
+  REQUIRE(world.serving());
+  REQUIRE(world.now - last < std::chrono::minutes(2));
+  for (int i = 0; i < 4; ++i) world.step();
+  requireTakenBack(world);
 }
 
 TEST_CASE("Given a rollback at work, when its lock is to be given up by annotation, then it keeps it") {
