@@ -13,6 +13,10 @@ if(FROLLBACK_WERROR)
   target_compile_options(frollback_flags INTERFACE -Werror)
 endif()
 
+# For code that decides and waits: the operator's image is to be small, and -Os halves what reconcilers take.
+add_library(frollback_small INTERFACE)
+target_compile_options(frollback_small INTERFACE $<$<CONFIG:Release>:-Os>)
+
 function(frollback_layer name)
   cmake_parse_arguments(ARG "" "" "LINK;PRIVATE" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/*.cpp)
