@@ -102,7 +102,7 @@ def main(words):
         print("\n".join(sorted(name_of(t) for t in tests or found)))
         return 0 if tests else 2
     alone = [t for t in tests if getattr(t, "alone", False)]
-    beside = [t for t in tests if t not in alone]
+    beside = sorted((t for t in tests if t not in alone), key=lambda t: not getattr(t, "long", False))
     began = time.monotonic()
     if not broken:
         cluster_up()

@@ -181,9 +181,11 @@ spec:
 
 
 class ShopTest(unittest.TestCase):
-    """`alone`: the test disturbs what others share. `seconds`: how long a rollback may take to end."""
+    """`alone`: the test disturbs what others share. `long`: it takes minutes, so it begins before the others. `seconds`: how long a rollback may
+    take to end."""
     maxDiff = None
     alone = False
+    long = False
     seconds = 600
     failed_beforehand = None
 

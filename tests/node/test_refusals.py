@@ -8,6 +8,8 @@ from node.shop import LAB, ShopTest
 
 
 class RefusalTest(ShopTest):
+    long = True
+
     def refused(self, shop, name, code):
         status = self.ended(shop, "Failed", name)
         self.assertEqual(status["reason"], "NothingTouched", status["message"])

@@ -142,6 +142,8 @@ class RollbackTest(ShopTest):
 
 
 class SeveralStoresTest(ShopTest):
+    long = True
+
     LEDGER = """create table migrations (name text); insert into migrations values ('1'); create table entries (id int primary key, amount int);
                 insert into entries select n, n * 10 from generate_series(1, 100) n"""
 

@@ -6,6 +6,8 @@ from node.shop import LAB, ShopTest
 
 
 class UndoTest(ShopTest):
+    long = True
+
     def unhealthy(self, shop, version):
         LAB.kubectl("set", "env", "deployment/shop", f"UNHEALTHY_VERSION={version}", "-n", shop.namespace)
         LAB.kubectl("rollout", "status", "deployment/shop", "-n", shop.namespace, "--timeout=120s")
