@@ -154,6 +154,20 @@ class Traps(harness.Case):
         self.succeeded(self.world.switch(staged))
         self.refused(self.world.stage(backup, attempt=2, expect=self.world.expect(staged)), "WrongDatabase")
 
+    def test_stage_that_comes_too_late_makes_nothing(self):
+        backup = self.succeeded(self.world.backup())
+        second = self.succeeded(self.world.stage(backup, attempt=2))
+        with self.subTest("a later attempt has made its copy"):
+            before = self.server.databases()
+            self.refused(self.world.stage(backup), "Superseded")
+            self.assertEqual(self.server.databases(), before)
+        with self.subTest("the rollback was taken back"):
+            self.succeeded(self.world.switch(second, attempt=2))
+            self.succeeded(self.world.switchback(second, attempt=2))
+            before = self.server.databases()
+            self.refused(self.world.stage(backup), "Superseded")
+            self.assertEqual(self.server.databases(), before)
+
     # ---- names ----
     def test_long_names_do_not_clash(self):
         name = "shop_with_a_name_as_long_as_postgresql_takes_it_and_no_longer__"

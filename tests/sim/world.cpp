@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "api/resources.h"
+#include "mover/names.h"
 #include "mover/verbs.h"
 
 namespace rollback::sim {
@@ -617,7 +618,7 @@ mover::Outcome World::verb(const mover::Task& task, const json& document, Proces
       script != scripted.end() && !(task.verb == "switch" && process.go.empty()))
     return script->second;
   static const std::set<std::string> real{"switch", "switchback", "discard", "cleanup"};
-  if (!real.count(task.verb)) return semanticVerb(task, document);
+  if (!real.count(task.verb)) return semanticVerb(task, document, process.orphan);
   // The true step machines, over the model of a database server.
   model::FakeClock local;
   local.time = clock.time;
@@ -646,7 +647,7 @@ json World::schemaOf(const std::string& schema) const {
 }
 
 // inspect, verify, stage, backup and check by what they mean; the true ones need a PostgreSQL to look into.
-mover::Outcome World::semanticVerb(const mover::Task& task, const json& document) {
+mover::Outcome World::semanticVerb(const mover::Task& task, const json& document, bool orphan) {
   using mover::succeeded;
   const std::string& database = task.postgres.database;
   const auto live = postgres.databases.find(database);
@@ -709,6 +710,11 @@ mover::Outcome World::semanticVerb(const mover::Task& task, const json& document
       return mover::refused(mover::problem(ErrorCode::Conflict, "WrongDatabase", "live was replaced"));
     if (postgres.databases.count(name))
       return mover::refused(mover::problem(ErrorCode::AlreadyExists, "StageExists", "somebody restored into it"));
+    const int mine = mover::stageAttempt(name, database, task.id);
+    for (const auto& [other, base] : postgres.databases)
+      if (other == mover::revertedName(database, task.id) || mover::stageAttempt(other, database, task.id) > mine)
+        return mover::refused(mover::problem(ErrorCode::Conflict, "Superseded", "others went on without it"));
+    if (orphan) madeByOrphans.insert(name);
     // A new attempt drops the shadows of earlier ones.
     for (auto it = postgres.databases.begin(); it != postgres.databases.end();)
       it = it->first.rfind(database + "_stage_" + task.id + "_", 0) == 0 ? postgres.databases.erase(it) : std::next(it);

@@ -76,6 +76,7 @@ class World final : public rules::Observer {
   std::set<std::string> unpullableImages;                     // cannot be pulled
   std::map<std::string, mover::Outcome> scripted;             // verb → outcome instead of the true one, each time
   std::vector<std::pair<std::string, std::string>> blockers;  // of inspect
+  std::set<std::string> madeByOrphans;                        // staged copies whose maker's pod was gone by then
   std::set<std::string> hanging;                              // verbs that never come to an end
   bool healthy = true;                                        // what `check` finds
   bool migrates = true;                                       // 2.0.0 has another schema than 1.0.0
@@ -137,7 +138,7 @@ class World final : public rules::Observer {
   void endMover(const std::string& uid, int exitCode, const std::string& message, const std::string& reason);
   void collectOrphans(const std::string& uid);
   mover::Outcome verb(const mover::Task& task, const json& document, Process& process);
-  mover::Outcome semanticVerb(const mover::Task& task, const json& document);
+  mover::Outcome semanticVerb(const mover::Task& task, const json& document, bool orphan);
   std::vector<mover::Oid> liveOids() const;
   void endProcess(const std::string& uid);
   json schemaOf(const std::string& schema) const;

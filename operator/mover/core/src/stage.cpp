@@ -107,10 +107,23 @@ class Stage {
                          std::to_string(task_.expect.liveOid) + ")");
     liveOid_ = task_.expect.liveOid;
     if (seen->databases.count(name())) return exists();
+    if (auto ok = requireStillWanted(*seen); !ok) return ok;
     if (auto ok = dropEarlierAttempts(*seen); !ok) return ok;
     if (auto ok = requireTools(); !ok) return ok;
     if (auto ok = requireRoles(); !ok) return ok;
     return requireSpace();
+  }
+
+  // The process of a lost node, whose pod was deleted by force, may come here when others have gone on long ago:
+  // hashing a large archive takes minutes. What it made then nobody would use, or drop.
+  Result<void> requireStillWanted(const Situation& seen) {
+    const int mine = stageAttempt(name(), task_.postgres.database, task_.id);
+    const std::string reverted = revertedName(task_.postgres.database, task_.id);
+    for (const auto& [other, database] : seen.databases)
+      if (other == reverted || stageAttempt(other, task_.postgres.database, task_.id) > mine)
+        return problem(ErrorCode::Conflict, "Superseded",
+                       "database " + other + " shows that others went on without this run; nothing was made");
+    return {};
   }
 
   // A shadow that an attempt before this one left unfinished is of no use to anybody, and takes the space this one
