@@ -20,8 +20,12 @@ std::string successMessage(const StepContext& context) {
   std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
   if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
   if (const auto wrong = unhealthyAsItWas(context); !wrong.empty()) text += " · as before, it is not healthy: " + wrong;
-  for (const auto& previous : status.previous)
-    text += " · the previous database is kept, closed, as " + previous.name + " until " + previous.until;
+  for (const auto& previous : status.previous) {
+    const auto changed = changedSinceSwitch(context, previous.store);
+    text += " · " + (changed.empty()
+                         ? "the previous database is kept, closed, as " + previous.name + " until " + previous.until
+                         : changed);
+  }
   for (const auto& store : status.plan->stores)
     if (store.action == "Keep") text += " · store " + store.name + " was left alone: " + store.reason;
   if (!takesOver(context)) text += " · to undo: " + undoCommand(context.draft, true);

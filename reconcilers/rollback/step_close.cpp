@@ -1,5 +1,6 @@
 // Verify and Close, and the ends of abandoning and reverting.
 #include <algorithm>
+#include <sstream>
 
 #include "api/duration.h"
 #include "rollback/steps.h"
@@ -7,7 +8,16 @@
 namespace rollback::reconcilers {
 namespace {
 
+// How a line of what Verify has to tell begins.
 const std::string kAsItWas = "as it was before: ";
+const std::string kSinceSwitch = "since the switch: ";
+
+std::string told(const api::StepRecord& record, const std::string& mark) {
+  std::istringstream lines(record.message);
+  for (std::string line; std::getline(lines, line);)
+    if (line.rfind(mark, 0) == 0) return line.substr(mark.size());
+  return {};
+}
 
 std::string keptUntil(const StepContext& context) {
   const auto keep = api::parseDuration(context.draft.spec.keepPreviousFor);
@@ -57,6 +67,30 @@ StepResult judge(const api::PlannedStore& planned, const CheckResult& result) {
   return StepResult::done();
 }
 
+const CheckResult::Database* named(const CheckResult& result, const std::string& name) {
+  for (const auto& database : result.databases)
+    if (database.name == name) return &database;
+  return nullptr;
+}
+
+// Names are probed once more before Close: what somebody did to the two databases since the switch. It is told and no
+// reason to go back, for the application is served, and stopping it would help nobody.
+std::string changedSince(const api::PlannedStore& planned, const CheckResult& result) {
+  if (planned.stageOid == 0) return {};
+  std::string out;
+  const auto* live = named(result, planned.database);
+  if (!live || live->oid != planned.stageOid)
+    out = "database " + planned.database + " is not the one that was switched in, somebody put another in its place; ";
+  const auto* previous = named(result, planned.prevName);
+  const std::string was = "the previous database, " + planned.prevName + ", is ";
+  if (!previous || previous->oid != planned.liveOid)
+    return out + was + "not there any more: somebody dropped or renamed it";
+  if (previous->open)
+    return out + was + "open, somebody opened it; to close it: psql -c 'alter database \"" + planned.prevName +
+           "\" with allow_connections false'";
+  return out.empty() ? out : out + was + "kept, closed";
+}
+
 constexpr std::int64_t kCheckSeconds = 900;
 
 StepResult checked(StepContext& context, const std::string& store, const api::PlannedStore& planned,
@@ -70,6 +104,8 @@ StepResult checked(StepContext& context, const std::string& store, const api::Pl
   auto& done = context.record("Verify", store);
   done.state = "Succeeded";
   if (!good) done.message = kAsItWas + verdict.message;
+  if (const auto what = changedSince(planned, *result); !what.empty())
+    done.message += (done.message.empty() ? "" : "\n") + kSinceSwitch + what;
   done.completedAt = context.nowText();
   return StepResult::record();
 }
@@ -132,9 +168,14 @@ StepResult verifyStep(StepContext& context) {
 std::string unhealthyAsItWas(const StepContext& context) {
   std::string out;
   for (const auto& record : context.draft.status.steps)
-    if (record.name == "Verify" && record.message.rfind(kAsItWas, 0) == 0)
-      out += (out.empty() ? "" : "; ") + record.message.substr(kAsItWas.size());
+    if (const auto wrong = told(record, kAsItWas); record.name == "Verify" && !wrong.empty())
+      out += (out.empty() ? "" : "; ") + wrong;
   return out;
+}
+
+std::string changedSinceSwitch(const StepContext& context, const std::string& store) {
+  const auto* record = context.findRecord("Verify", store);
+  return record ? told(*record, kSinceSwitch) : std::string();
 }
 
 StepResult closeStep(StepContext& context) {

@@ -19,6 +19,8 @@ StepResult verifyStep(StepContext& context);
 StepResult closeStep(StepContext& context);
 // What the checks after an undo found wrong with what it brought back; empty: nothing.
 std::string unhealthyAsItWas(const StepContext& context);
+// What Verify found that somebody did to live or the previous database of a store; empty: nothing, it is kept, closed.
+std::string changedSinceSwitch(const StepContext& context, const std::string& store);
 
 // Backward. Abandon: StopJobs, Discard, Unlock. Revert: StopJobs, RevertQuiesce, SwitchBack, RevertResume, Discard,
 // RevertClose.

@@ -152,6 +152,9 @@ Result<CheckResult> decodeCheckResult(const std::string& document) {
   CheckResult out;
   for (const auto& h : child(doc, "health")) out.health.push_back({text(h, "name"), text(h, "message"), flag(h, "ok")});
   out.schema = schemaLevel(child(doc, "schema"));
+  for (const auto& d : child(doc, "databases"))
+    out.databases.push_back(
+        {text(d, "name"), static_cast<std::uint32_t>(integer(d, "oid")), flag(d, "allowConnections")});
   for (const auto& i : child(doc, "invariants")) {
     const json& value = child(i, "value");
     out.invariants.push_back(

@@ -79,6 +79,12 @@ struct CheckResult {
   };
   std::vector<Health> health;
   api::SchemaLevel schema;
+  struct Database {
+    std::string name;
+    std::uint32_t oid = 0;
+    bool open = false;
+  };
+  std::vector<Database> databases;  // after a switch: live and the previous one, if they are there
   struct Invariant {
     std::string name, value;
     bool ok = false;

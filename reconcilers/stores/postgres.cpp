@@ -261,6 +261,7 @@ JobSpec PostgresDriver::check(const api::StepRecord& record, const api::PlannedS
   json task = parsed(spec.task);
   task["health"] = health ? healthJson(healthUrls(framework, frameworkClass, owner.namespace_)) : json::array();
   if (planned.targetSchema.known()) task["expect"] = {{"schemaDigest", planned.targetSchema.digest}};
+  if (planned.stageOid != 0) task["names"] = {{"prev", planned.prevName}};
   spec.task = dumped(task);
   return spec;
 }

@@ -187,7 +187,10 @@ class Traps(harness.Case):
         self.world.mover = self.mover = Mover(self.mover.program, self.server, self.world.repository, name)
         staged = self.staged()
         self.succeeded(self.world.switch(staged))
-        self.succeeded(self.mover.run("check"))
+        prev = self.mover.names()["prev"]
+        seen = self.succeeded(self.mover.run("check", names={"prev": prev}))["databases"]
+        self.assertEqual(seen, [{"name": name, "oid": staged["stageOid"], "allowConnections": True}, {"name": prev, "oid": staged["liveOid"], "allowConnections": False}])
+        self.assertNotIn("databases", self.succeeded(self.mover.run("check")))
         self.succeeded(self.world.switchback(staged))
         self.succeeded(self.mover.run("cleanup", drop=[{"name": self.mover.names()["reverted"], "oid": staged["stageOid"]}]))
 

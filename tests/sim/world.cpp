@@ -738,14 +738,20 @@ mover::Outcome World::semanticVerb(const mover::Task& task, const json& document
                           {"unsettled", false},
                           {"snapshotAt", formatTime(clock.wall())}}
                          .dump());
-  if (task.verb == "check")
-    return succeeded(json{{"health", json::array({{{"name", "main/ready"},
+  if (task.verb == "check") {
+    json seen = json::array();
+    for (const std::string& name : {database, task.names.prev})
+      if (const auto found = postgres.databases.find(name); found != postgres.databases.end())
+        seen.push_back({{"name", name}, {"oid", found->second.oid}, {"allowConnections", found->second.open}});
+    return succeeded(json{{"databases", seen},
+                          {"health", json::array({{{"name", "main/ready"},
                                                    {"ok", healthy},
                                                    {"status", healthy ? 200 : 500},
                                                    {"message", healthy ? "200" : "500"}}})},
                           {"schema", schemaOf(liveSchema)},
                           {"invariants", json::array({{{"name", "orders"}, {"value", "100"}, {"ok", true}}})}}
                          .dump());
+  }
   return mover::refused(mover::problem(ErrorCode::BadInput, "UnknownVerb", task.verb));
 }
 

@@ -100,10 +100,12 @@ TEST_CASE(
 
 TEST_CASE("Given a check's result, when decoded, then health, schema and invariants are there") {
   const auto result = decodeCheckResult(
-      R"({"health":[{"name":"ready","ok":false,"message":"503"}],"schema":{"digest":"s"},"invariants":[{"name":"orders","value":12,"ok":true},{"name":"t","value":"x","ok":false}]})");
+      R"({"health":[{"name":"ready","ok":false,"message":"503"}],"schema":{"digest":"s"},"databases":[{"name":"shop","oid":7,"allowConnections":true}],"invariants":[{"name":"orders","value":12,"ok":true},{"name":"t","value":"x","ok":false}]})");
   REQUIRE(result);
   REQUIRE_FALSE(result->health.at(0).ok);
   REQUIRE(result->schema.known());
+  REQUIRE(result->databases.at(0).oid == 7);
+  REQUIRE(result->databases.at(0).open);
   REQUIRE(result->invariants.at(0).value == "12");
   REQUIRE(result->invariants.at(1).value == "x");
   REQUIRE_FALSE(decodeCheckResult("7"));

@@ -283,6 +283,39 @@ TEST_CASE("Given one whose validUntil passes between plan and lock, when it goes
   requireAsBefore(world);
 }
 
+TEST_CASE("Given somebody changes the databases after the switch, when it succeeds, then it says so") {
+  World world;
+  while (!world.databases.count("shop_prev_ab12cd34")) world.pass();
+  const char* told = nullptr;
+  SECTION("nobody does") { told = "the previous database is kept, closed, as shop_prev_ab12cd34 until"; }
+  SECTION("the previous one is opened") {
+    world.databases["shop_prev_ab12cd34"].open = true;
+    told =
+        "shop_prev_ab12cd34, is open, somebody opened it; to close it: psql -c 'alter database "
+        "\"shop_prev_ab12cd34\" with allow_connections false'";
+  }
+  SECTION("the previous one is dropped") {
+    world.databases.erase("shop_prev_ab12cd34");
+    told = "shop_prev_ab12cd34, is not there any more";
+  }
+  SECTION("another takes its name") {
+    world.databases["shop_prev_ab12cd34"].oid = 99999;
+    told = "shop_prev_ab12cd34, is not there any more";
+  }
+  SECTION("another takes the place of live") {
+    world.databases["shop"].oid = 99999;
+    told =
+        "database shop is not the one that was switched in, somebody put another in its place; the previous "
+        "database, shop_prev_ab12cd34, is kept, closed";
+  }
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.rollback->status.message.find(told) != std::string::npos);
+  REQUIRE(world.deployment.replicas > 0);
+  REQUIRE(world.lockFree());
+}
+
 TEST_CASE("Given a framework without stores, when rolled back, then its health is asked from its own image") {
   World world;
   world.framework.spec.stores.clear();

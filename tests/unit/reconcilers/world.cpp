@@ -515,7 +515,12 @@ void World::runMover(ModelJob& model) {
   if (model.verb == "check") {
     const json health =
         json::array({{{"name", "main/ready"}, {"ok", checkHealthy}, {"message", checkHealthy ? "200" : "500"}}});
+    json seen = json::array();
+    for (const std::string& name : {base, task.value("/names/prev"_json_pointer, std::string())})
+      if (const auto found = databases.find(name); found != databases.end())
+        seen.push_back({{"name", name}, {"oid", found->second.oid}, {"allowConnections", found->second.open}});
     return finish(succeeded({{"health", task.value("health", json::array()).empty() ? json::array() : health},
+                             {"databases", seen},
                              {"schema",
                               {{"state", "Known"},
                                {"count", 1},

@@ -1,11 +1,12 @@
-// check: is the application well on its data? Health over HTTP, the schema level and the class's invariants of live.
-// What is not well is told in the result; the operator judges.
+// check: is the application well on its data? Health over HTTP, the schema level and the class's invariants of live,
+// and after a switch which databases have the names of live and of the previous one. The operator judges.
 #include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "mover/content.h"
 #include "mover/outcome.h"
+#include "mover/server.h"
 #include "mover/verbs.h"
 
 namespace rollback::mover {
@@ -92,6 +93,15 @@ Outcome check(const Task& task, Environment& env) {
                       {"count", schema->names.size()},
                       {"digest", schema->digest},
                       {"structureDigest", linesDigest(*structure)}};
+  if (!task.names.prev.empty()) {
+    auto seen = databasesSeen(**session, deadline);
+    if (!seen) return refused(seen.error());
+    result["databases"] = json::array();
+    for (const std::string& name : {task.postgres.database, task.names.prev})
+      if (const auto found = seen->find(name); found != seen->end())
+        result["databases"].push_back(
+            {{"name", name}, {"oid", found->second.oid}, {"allowConnections", found->second.allowConnections}});
+  }
   auto answers = answerChecksAlone(**session, task.checks, deadline);
   if (!answers) return refused(answers.error());
   for (std::size_t i = 0; i < answers->size(); ++i) {
