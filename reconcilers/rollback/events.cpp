@@ -1,5 +1,7 @@
 #include "rollback/events.h"
 
+#include <algorithm>
+
 namespace rollback::reconcilers {
 namespace {
 
@@ -76,12 +78,32 @@ Event event(const char* type, const std::string& reason, const std::string& note
   return {type, reason, "Rollback", note};
 }
 
+// Staged copies that Discard has just given up. The journal of a rollback that is deleted goes with it; an Event stays.
+void tellOfLeftovers(const api::FrameworkRollback& before, const api::FrameworkRollback& after,
+                     std::vector<Event>& out) {
+  for (const auto& record : after.status.steps) {
+    if (record.name != "Discard" || record.store.empty() || record.message.empty()) continue;
+    const auto& were = before.status.steps;
+    if (std::any_of(were.begin(), were.end(), [&](const auto& was) {
+          return was.name == record.name && was.store == record.store && was.message == record.message;
+        }))
+      continue;
+    std::string name;
+    if (after.status.plan)
+      for (const auto& store : after.status.plan->stores)
+        if (store.name == record.store) name = store.stageName;
+    out.push_back(event("Warning", "StagedCopyLeft",
+                        "store " + record.store + (name.empty() ? "" : ", database " + name) + ": " + record.message));
+  }
+}
+
 }  // namespace
 
 std::vector<Event> eventsOf(const api::FrameworkRollback& before, const api::FrameworkRollback& after) {
   std::vector<Event> out;
   const auto &was = before.status.phase, &is = after.status.phase;
   if (!is || (was && api::isEnding(*was))) return out;
+  tellOfLeftovers(before, after, out);
   // What was done before the phase moved on is told before it.
   if (became(before, after, "BackupVerified", "True"))
     out.push_back(event("Normal", "BackupVerified", backupOf(after) + " was read to its end and is what it says"));
