@@ -326,12 +326,8 @@ void s12(Checker& c, const Record& r) {
 void s13(Checker& c, const Record& r) {
   const auto* rollback = mutationOf(c, r);
   if (!rollback || !rollback->restores || !rollback->undoes.empty()) return;
-  const auto& jobs = c.state().jobs;
-  const bool read = std::any_of(jobs.begin(), jobs.end(), [&](const auto& job) {
-    return job.second.ownerUid == rollback->uid && job.second.step == "verify" && job.second.started;
-  });
   for (const auto& step : rollback->steps)
-    if (step.name == "VerifyBackup" && step.store.empty() && step.state == "Succeeded" && read) return;
+    if (step.name == "VerifyBackup" && step.store.empty() && step.state == "Succeeded" && rollback->backupRead) return;
   // Dropping what never came to be, and returning to service, need no backup.
   const std::string what = label(r.response, api::kLabelStep);
   if (what == "discard") return;

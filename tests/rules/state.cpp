@@ -254,6 +254,9 @@ void State::apply(const Record& record) {
     const auto after = jobs.find(record.namespace_ + "/" + record.name);
     if (after != jobs.end() && after->second.started && !wasStarted && after->second.effect == "write")
       noteMutation(*this, after->second.ownerUid);
+    if (after != jobs.end() && after->second.started && after->second.step == "verify")
+      if (const auto found = rollbacks.find(after->second.ownerUid); found != rollbacks.end())
+        found->second.backupRead = true;
     return;
   }
   if (record.resource == "pods" && record.verb == "patch" && ofRunner(record)) {

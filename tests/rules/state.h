@@ -24,6 +24,7 @@ struct RollbackSeen {
   bool hasFinalizer = false;
   bool mutated = false;  // a write Job was started, or a workload written, for it
   bool goGiven = false;
+  bool backupRead = false;                                // a Job that verifies its backup was started
   bool applicationWritten = false;                        // scaled or its image set
   std::map<std::string, int> replicaWrites, imageWrites;  // by workload
   WallTime endedAt{};

@@ -139,6 +139,7 @@ class Stage {
   void randomWeather();
   void randomUsers();
   void mutateWorld();
+  void reportUnended();  // L1: what has not ended, and where it is
   void judgeEnd();
   void broken(const std::string& rule, const std::string& what) {
     world_.checker.report(rule, what);
@@ -234,8 +235,9 @@ class Stage {
   Faults faults_;
   int replicas_ = 1;
   int lastScale_ = 2;
-  bool begun_ = false;  // the first rollback was created
-  int expected_ = 1;    // rollbacks that will be created
+  bool begun_ = false;     // the first rollback was created
+  int expected_ = 1;       // rollbacks that will be created
+  bool leftover_ = false;  // one of them told of a staged copy that could not be dropped
   Millis faultsOver_{0};
   bool torn_ = false;  // somebody took a finalizer off
   std::vector<AtStep> atStep_;
@@ -435,6 +437,9 @@ Verdict Stage::play() {
         fleet_->faulty)
       user(Millis(150), "scales up again", [this] { scale(2); });
     if (plural != "frameworkrollbacks" || gone) return;
+    if (const json* steps = rules::memberAt(&object, {"status", "steps"}))
+      for (const auto& record : *steps)
+        leftover_ = leftover_ || text(record, {"message"}).find("could not be dropped") != std::string::npos;
     const std::string step = text(object, {"status", "step"});
     for (auto it = atStep_.begin(); it != atStep_.end();) {
       if (it->step != step) {
@@ -469,19 +474,7 @@ Verdict Stage::play() {
   // L1: a limit forward, as much again backward, and what it takes to end. A second one waits for the first.
   const Millis limit = world_.clock.time + std::chrono::seconds(expected_ * (2 * kTimeout + 150));
   const bool ended = fleet_->run(limit, [this] { return allEnded(); });
-  if (!ended) {
-    if (torn_ && locked()) broken("L1", "the rollback is gone, and nobody has taken back what it did");
-    for (const auto& key : world_.server.keysOf("frameworkbackups"))
-      if (!backupEnded(key))
-        broken("L1", "backup " + key + " has not ended: " +
-                         text(*world_.server.find("frameworkbackups", key), {"status", "message"}));
-    for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
-      const json& rollback = *world_.server.find("frameworkrollbacks", key);
-      if (!rules::isEndingPhase(text(rollback, {"status", "phase"})))
-        broken("L1", "rollback " + key + " has not ended: " + text(rollback, {"status", "phase"}) + ", step " +
-                         text(rollback, {"status", "step"}) + ": " + text(rollback, {"status", "message"}));
-    }
-  }
+  if (!ended) reportUnended();
   Verdict verdict;
   if (const json* rollback = world_.server.find("frameworkrollbacks", kRollback)) {
     verdict.phase = text(*rollback, {"status", "phase"});
@@ -526,7 +519,13 @@ Verdict Stage::play() {
   // Finalizers, conditions, the schema of what runs now; then nothing more. One run in eight also sees the Jobs go
   // whose time to live is over.
   const bool lengthy = is("random") ? run_.seed % 8 == 0 : run_.kills.empty();
-  fleet_->run(world_.clock.time + Millis(lengthy ? 420000 : 60000), [] { return false; });
+  const Millis rest(lengthy ? 420000 : 60000);
+  fleet_->run(world_.clock.time + rest, [] { return false; });
+  if (ended && !allEnded()) {  // a user asked for another meanwhile
+    if (!fleet_->run(world_.clock.time + std::chrono::seconds(2 * kTimeout + 150), [this] { return allEnded(); }))
+      reportUnended();
+    fleet_->run(world_.clock.time + rest, [] { return false; });
+  }
   if (ended) judgeEnd();
   const Millis idle = world_.clock.time;
   fleet_->run(idle + Millis(lengthy ? 1800000 : 180000), [] { return false; });
@@ -542,17 +541,29 @@ Verdict Stage::play() {
   return verdict;
 }
 
+void Stage::reportUnended() {
+  if (torn_ && locked()) broken("L1", "the rollback is gone, and nobody has taken back what it did");
+  for (const auto& key : world_.server.keysOf("frameworkbackups"))
+    if (!backupEnded(key))
+      broken("L1", "backup " + key +
+                       " has not ended: " + text(*world_.server.find("frameworkbackups", key), {"status", "message"}));
+  for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
+    const json& rollback = *world_.server.find("frameworkrollbacks", key);
+    if (!rules::isEndingPhase(text(rollback, {"status", "phase"})))
+      broken("L1", "rollback " + key + " has not ended: " + text(rollback, {"status", "phase"}) + ", step " +
+                       text(rollback, {"status", "step"}) + ": " + text(rollback, {"status", "message"}));
+  }
+}
+
 void Stage::judgeEnd() {
   const json& deployment = *world_.server.find("deployments", "demo/shop");
   const json& framework = *world_.server.find("frameworks", "demo/shop");
   const std::string image = deployment["spec"]["template"]["spec"]["containers"][0]["image"];
   bool held = false;  // a rollback that keeps the lock, and says so
-  std::string told;
   for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
     const json& rollback = *world_.server.find("frameworkrollbacks", key);
     const std::string reason = text(rollback, {"status", "reason"});
     held = held || ((reason == "RevertFailed" || reason == "Held") && locked());
-    told += text(rollback, {"status", "message"});
   }
   const auto kept = [&](const std::string& database) {
     if (const json* list = rules::memberAt(&framework, {"status", "kept"}))
@@ -571,7 +582,7 @@ void Stage::judgeEnd() {
     const bool staged = databaseName.find("_stage_") != std::string::npos;
     // One that the process of a lost node made when its rollback had ended, nobody could know of.
     const bool unknown = world_.madeByOrphans.count(databaseName) > 0;
-    if (staged && !unknown && told.find("could not be dropped") == std::string::npos && !world_.postgres.down)
+    if (staged && !unknown && !leftover_ && !world_.postgres.down)
       broken("L2", "the staged copy " + databaseName + " was left behind");
     if (!staged && !kept(databaseName)) broken("S2", "database " + databaseName + " is kept, and no status says so");
   }
