@@ -191,3 +191,56 @@ TEST_CASE("Given an undo that took the lock over and ended with it kept, when th
   log.lock("");
   CHECK(log.broken() == Rules{"S11"});
 }
+
+// simulator, seed 3062828: the rollback was lost, its Jobs were collected, and its framework returned it to service.
+TEST_CASE("Given a backup was verified, when a late write makes its Job anew, then S13 is kept, and broken without") {
+  const bool verified = GENERATE(true, false);
+  CAPTURE(verified);
+  Checker checker;
+  long revision = 0;
+  const auto see = [&](bool runner, const char* verb, const char* resource, const char* subresource, json object) {
+    object["metadata"]["namespace"] = "demo";
+    object["metadata"]["resourceVersion"] = std::to_string(++revision);
+    Record record;
+    record.at = WallTime(Millis(1'795'500'000'000 + 1000 * revision));
+    record.user = kOperator;
+    if (runner) record.impersonated = "system:serviceaccount:demo:rollback-runner";
+    record.verb = verb;
+    record.group = runner ? "" : api::kGroup;
+    record.resource = resource;
+    record.subresource = subresource;
+    record.namespace_ = "demo";
+    record.name = object["metadata"]["name"];
+    record.request = record.response = &object;
+    checker.see(record);
+  };
+  const auto job = [](const char* uid, bool suspended) {
+    return json{{"metadata",
+                 {{"name", "verify-1"},
+                  {"uid", uid},
+                  {"labels", {{api::kLabelOwnerUid, "back-uid"}, {api::kLabelStep, "verify"}}}}},
+                {"spec", {{"suspend", suspended}}}};
+  };
+  see(false, "create", "frameworkrollbacks", "",
+      {{"metadata", {{"name", "back"}, {"uid", "back-uid"}}},
+       {"spec", {{"frameworkRef", {{"name", "shop"}}}, {"to", {{"version", "1.0.0"}}}}},
+       {"status",
+        {{"plan", {{"stores", json::array({{{"name", "database"}, {"action", "Restore"}}})}}},
+         {"steps", json::array({{{"name", "VerifyBackup"}, {"state", "Succeeded"}}})}}}});
+  see(false, "update", "frameworks", "status",
+      {{"metadata", {{"name", "shop"}, {"uid", "shop-uid"}}},
+       {"spec", json::object()},
+       {"status",
+        {{"activeRollback",
+          {{"name", "back"},
+           {"uid", "back-uid"},
+           {"resume",
+            {{"components", json::array({{{"workloadKind", "Deployment"}, {"workloadName", "shop"}}})}}}}}}}});
+  see(true, "create", "jobs", "", job("first", true));
+  if (verified) see(true, "patch", "jobs", "", job("first", false));
+  see(true, "delete", "jobs", "", job("first", !verified));
+  see(true, "create", "jobs", "", job("late", true));
+  see(true, "patch", "deployments", "scale", {{"metadata", {{"name", "shop"}}}, {"spec", {{"replicas", 2}}}});
+  const auto& found = checker.violations();
+  CHECK(std::none_of(found.begin(), found.end(), [](const auto& each) { return each.rule == "S13"; }) == verified);
+}
