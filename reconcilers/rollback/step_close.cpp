@@ -67,7 +67,7 @@ StepResult judge(const api::PlannedStore& planned, const CheckResult& result) {
   return StepResult::done();
 }
 
-const CheckResult::Database* named(const CheckResult& result, const std::string& name) {
+const DatabaseSeen* named(const CheckResult& result, const std::string& name) {
   for (const auto& database : result.databases)
     if (database.name == name) return &database;
   return nullptr;

@@ -69,6 +69,13 @@ std::vector<std::string> texts(const json& at) {
 
 json parse(const std::string& document) { return json::parse(document, nullptr, false); }
 
+std::vector<DatabaseSeen> databasesSeen(const json& list) {
+  std::vector<DatabaseSeen> out;
+  for (const auto& d : list)
+    out.push_back({text(d, "name"), static_cast<std::uint32_t>(integer(d, "oid")), flag(d, "allowConnections")});
+  return out;
+}
+
 }  // namespace
 
 Result<Inspection> decodeInspection(const std::string& document, const std::string& storeName) {
@@ -92,8 +99,7 @@ Result<Inspection> decodeInspection(const std::string& document, const std::stri
   for (const auto& s : child(doc, "sessions"))
     out.sessions.push_back(
         {text(s, "user"), text(s, "application"), text(s, "address"), static_cast<int>(integer(s, "count"))});
-  for (const auto& d : child(doc, "databases"))
-    out.databases.push_back({text(d, "name"), static_cast<std::uint32_t>(integer(d, "oid"))});
+  out.databases = databasesSeen(child(doc, "databases"));
   for (const auto& k : child(doc, "keys")) out.keys.push_back({text(k, "name"), text(k, "state"), text(k, "reason")});
   if (doc.contains("backup") && doc["backup"].is_object()) {
     const json& b = doc["backup"];
@@ -152,9 +158,7 @@ Result<CheckResult> decodeCheckResult(const std::string& document) {
   CheckResult out;
   for (const auto& h : child(doc, "health")) out.health.push_back({text(h, "name"), text(h, "message"), flag(h, "ok")});
   out.schema = schemaLevel(child(doc, "schema"));
-  for (const auto& d : child(doc, "databases"))
-    out.databases.push_back(
-        {text(d, "name"), static_cast<std::uint32_t>(integer(d, "oid")), flag(d, "allowConnections")});
+  out.databases = databasesSeen(child(doc, "databases"));
   for (const auto& i : child(doc, "invariants")) {
     const json& value = child(i, "value");
     out.invariants.push_back(

@@ -15,6 +15,12 @@ struct Blocker {
   std::string code, message;
 };
 
+struct DatabaseSeen {
+  std::string name;
+  std::uint32_t oid = 0;
+  bool open = false;
+};
+
 struct Inspection {
   std::string serverVersion, systemIdentifier;
   std::string liveName;
@@ -36,11 +42,7 @@ struct Inspection {
     int count = 0;
   };
   std::vector<Session> sessions;
-  struct Database {  // one of ours beside live: staged, or kept
-    std::string name;
-    std::uint32_t oid = 0;
-  };
-  std::vector<Database> databases;
+  std::vector<DatabaseSeen> databases;  // ours beside live: staged, or kept
   struct Key {
     std::string name, state, reason;
   };
@@ -79,12 +81,7 @@ struct CheckResult {
   };
   std::vector<Health> health;
   api::SchemaLevel schema;
-  struct Database {
-    std::string name;
-    std::uint32_t oid = 0;
-    bool open = false;
-  };
-  std::vector<Database> databases;  // after a switch: live and the previous one, if they are there
+  std::vector<DatabaseSeen> databases;  // after a switch: live and the previous one, if they are there
   struct Invariant {
     std::string name, value;
     bool ok = false;
