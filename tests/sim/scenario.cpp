@@ -235,9 +235,9 @@ class Stage {
   Faults faults_;
   int replicas_ = 1;
   int lastScale_ = 2;
-  bool begun_ = false;     // the first rollback was created
-  int expected_ = 1;       // rollbacks that will be created
-  bool leftover_ = false;  // one of them told of a staged copy that could not be dropped
+  bool begun_ = false;  // the first rollback was created
+  int expected_ = 1;    // rollbacks that will be created
+  std::string told_;    // what the journals of those that are gone said: an Event tells of it
   Millis faultsOver_{0};
   bool torn_ = false;  // somebody took a finalizer off
   std::vector<AtStep> atStep_;
@@ -436,10 +436,12 @@ Verdict Stage::play() {
     if (plural == "deployments" && is("contested") && !gone && object["spec"].value("replicas", 1) == 0 &&
         fleet_->faulty)
       user(Millis(150), "scales up again", [this] { scale(2); });
-    if (plural != "frameworkrollbacks" || gone) return;
-    if (const json* steps = rules::memberAt(&object, {"status", "steps"}))
-      for (const auto& record : *steps)
-        leftover_ = leftover_ || text(record, {"message"}).find("could not be dropped") != std::string::npos;
+    if (plural != "frameworkrollbacks") return;
+    if (gone) {
+      if (const json* steps = rules::memberAt(&object, {"status", "steps"}))
+        for (const auto& record : *steps) told_ += text(record, {"message"});
+      return;
+    }
     const std::string step = text(object, {"status", "step"});
     for (auto it = atStep_.begin(); it != atStep_.end();) {
       if (it->step != step) {
@@ -560,10 +562,12 @@ void Stage::judgeEnd() {
   const json& framework = *world_.server.find("frameworks", "demo/shop");
   const std::string image = deployment["spec"]["template"]["spec"]["containers"][0]["image"];
   bool held = false;  // a rollback that keeps the lock, and says so
+  std::string told = told_;
   for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
     const json& rollback = *world_.server.find("frameworkrollbacks", key);
     const std::string reason = text(rollback, {"status", "reason"});
     held = held || ((reason == "RevertFailed" || reason == "Held") && locked());
+    told += text(rollback, {"status", "message"});
   }
   const auto kept = [&](const std::string& database) {
     if (const json* list = rules::memberAt(&framework, {"status", "kept"}))
@@ -582,7 +586,7 @@ void Stage::judgeEnd() {
     const bool staged = databaseName.find("_stage_") != std::string::npos;
     // One that the process of a lost node made when its rollback had ended, nobody could know of.
     const bool unknown = world_.madeByOrphans.count(databaseName) > 0;
-    if (staged && !unknown && !leftover_ && !world_.postgres.down)
+    if (staged && !unknown && told.find("could not be dropped") == std::string::npos && !world_.postgres.down)
       broken("L2", "the staged copy " + databaseName + " was left behind");
     if (!staged && !kept(databaseName)) broken("S2", "database " + databaseName + " is kept, and no status says so");
   }
