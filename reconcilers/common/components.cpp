@@ -15,7 +15,8 @@ const WorkloadView& noWorkload() {
 std::set<std::string> imageIds(const ComponentView& component) {
   std::set<std::string> ids;
   const kube::Container* container = component.container();
-  if (!container) return ids;
+  // What a run of a CronJob has may be older than its template.
+  if (!container || component.view->workload->isCronJob()) return ids;
   for (const auto& pod : component.view->pods) {
     if (pod.ended()) continue;
     for (const auto& status : pod.containers)

@@ -67,11 +67,12 @@ std::string versionOf(const std::string& image) {
                                                                                                       : tag;
 }
 
-std::string withTag(const std::string& image, const std::string& tag) {
+std::string repositoryOf(const std::string& image) {
   const auto colon = tagColon(image);
-  const std::string name = image.substr(0, colon == std::string::npos ? image.find('@') : colon);
-  return name + ":" + tag;
+  return image.substr(0, colon == std::string::npos ? image.find('@') : colon);
 }
+
+std::string withTag(const std::string& image, const std::string& tag) { return repositoryOf(image) + ":" + tag; }
 
 int compareVersions(const std::string& a, const std::string& b) {
   const auto parts = [](std::string v) {

@@ -9,6 +9,9 @@ namespace rollback::reconcilers {
 // there is none. "repo:1.2@sha256:…" is 1.2. Empty: the image does not say.
 std::string versionOf(const std::string& image);
 
+// The image without tag and digest.
+std::string repositoryOf(const std::string& image);
+
 // The same image with another tag; a digest behind the tag is dropped, because it belongs to the old one.
 std::string withTag(const std::string& image, const std::string& tag);
 

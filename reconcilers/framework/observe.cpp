@@ -29,8 +29,8 @@ std::optional<Unhealthy> unhealthy(const FrameworkPass& pass) {
   if (auto why = unsettled(pass.components); !why.empty()) return Unhealthy{"RolloutUnsettled", why};
   for (const auto& component : pass.components) {
     const bool optional = component.described && component.described->optional;
-    if (component.view->workload->replicas == 0 && !optional)
-      return Unhealthy{"ScaledToZero", component.key() + " is scaled to 0"};
+    const bool rests = component.view->workload->replicas == 0 && !component.view->workload->isCronJob();
+    if (rests && !optional) return Unhealthy{"ScaledToZero", component.key() + " is scaled to 0"};
   }
   return std::nullopt;
 }

@@ -47,9 +47,11 @@ std::string heldState(StepContext& context) {
   for (const auto& component : context.components()) {
     if (!component.view->workload) continue;
     const int replicas = component.view->workload->replicas;
+    const bool cron = component.view->workload->isCronJob();
     text += (text.empty() ? "" : ", ") + component.key() +
-            (replicas == 0 ? " is stopped" : " runs at " + std::to_string(replicas) + " replicas") + " with image " +
-            (component.container() ? component.container()->image : "unknown");
+            (replicas == 0 ? (cron ? " is suspended" : " is stopped")
+                           : (cron ? " is not suspended" : " runs at " + std::to_string(replicas) + " replicas")) +
+            " with image " + (component.container() ? component.container()->image : "unknown");
   }
   for (const auto* store : context.switched()) {
     const auto* go = context.findRecord("Go", store->name);

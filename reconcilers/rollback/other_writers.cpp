@@ -109,7 +109,8 @@ std::vector<api::PlannedWriter> otherWriters(const StepContext& context) {
     const auto* container = component.container();
     for (const auto& owner : component.view->workload->fieldOwners) {
       if (owner.manager == api::kFieldManager) continue;
-      if (owner.replicas) out.push_back({component.key(), "spec.replicas", owner.manager});
+      const bool cron = component.view->workload->isCronJob();
+      if (owner.replicas) out.push_back({component.key(), cron ? "spec.suspend" : "spec.replicas", owner.manager});
       for (const auto& image : owner.images)
         if (container && image == container->name) out.push_back({component.key(), "image of " + image, owner.manager});
     }

@@ -88,7 +88,8 @@ api::PlannedDowntime expectedDowntime(const StepContext& context) {
   Millis starts{0};
   std::string silent;
   for (const auto& component : context.components()) {
-    if (component.view->workload && component.view->workload->replicas == 0) continue;  // it rests, and will
+    const auto& workload = component.view->workload;
+    if (workload && (workload->replicas == 0 || workload->isCronJob())) continue;  // it rests, or nobody waits for it
     out.startLimitSeconds += startLimitOf(component);
     const Millis took = startOf(component);
     if (took.count() == 0) silent = component.key();
@@ -104,6 +105,26 @@ api::PlannedDowntime expectedDowntime(const StepContext& context) {
   } else {
     out.basis = "unknown: no rollback of this framework has measured it" +
                 (silent.empty() ? std::string() : ", and no pod of " + silent + " tells how long it takes to start");
+  }
+  return out;
+}
+
+std::vector<std::string> plannedSchedules(const StepContext& context) {
+  std::vector<std::string> out;
+  for (const auto& component : context.components()) {
+    const auto& workload = component.view->workload;
+    if (!workload || !workload->isCronJob()) continue;
+    const std::string what = component.key() + " (" + workload->schedule + ")";
+    if (workload->replicas == 0) {
+      out.push_back(what + " is suspended and stays so");
+      continue;
+    }
+    // https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-suspension
+    out.push_back(
+        what +
+        " is suspended from Quiesce to Resume, its Jobs that run are waited for while the application serves; "
+        "a run that falls due meanwhile is started when it is resumed, unless its startingDeadlineSeconds "
+        "has passed");
   }
   return out;
 }

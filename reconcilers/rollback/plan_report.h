@@ -17,6 +17,8 @@ std::string dataLoss(const StepContext& context, const std::vector<std::pair<std
                      const std::vector<api::PlannedStore>& stores);
 // From an earlier rollback of this framework, else from how long the pods that run took to become ready, else unknown.
 api::PlannedDowntime expectedDowntime(const StepContext& context);
+// The CronJobs among the components: when they are suspended, and that a run which falls due meanwhile is made up for.
+std::vector<std::string> plannedSchedules(const StepContext& context);
 // What Verify will ask: health checks of components with a Service, checks of the class, invariants, schemas.
 std::vector<std::string> plannedChecks(const StepContext& context, const std::vector<api::PlannedStore>& stores);
 

@@ -11,6 +11,7 @@ namespace {
 
 // S15: after this many writes to one field that somebody else set back, we stop and say so.
 constexpr int kContested = 8;
+constexpr const char* kSuspend = "SuspendCronJobs";  // the journal line of what Quiesce begins with
 
 // Writes to fields that others may write too. Each is announced with the generation of the workload it changes: while
 // the workload is still at that one, it was not executed and is sent again; at a later one somebody has written since,
@@ -63,6 +64,32 @@ int startTimeoutSeconds(const ComponentView& component) {
   if (component.described)
     for (const auto& health : component.described->health) seconds = std::max(seconds, health.timeoutSeconds);
   return seconds > 0 ? seconds : 300;
+}
+
+// The Jobs of a CronJob that run, and who waits for them.
+std::string runsOf(const ComponentView& component) {
+  return "waiting for " + std::to_string(component.view->workload->statusReplicas) + " Job(s) of " + component.key() +
+         " to end";
+}
+
+// While the application serves still: a run that is under way ends by itself, which may take its time, and no further
+// one begins.
+StepResult suspendCronJobs(StepContext& context) {
+  Writes writes;
+  std::string waiting;
+  for (const auto& component : context.components()) {
+    const auto& workload = component.view->workload;
+    if (!workload || !workload->isCronJob()) continue;
+    if (workload->replicas != 0)
+      writes.add(component, scaleTo(*workload, 0));
+    else if (workload->statusReplicas > 0)
+      waiting = runsOf(component) + "; the application serves meanwhile";
+  }
+  if (!writes.requests.empty())
+    return writes.send(context, kSuspend, "suspending:", "ReplicasContested",
+                       writes.last + " is resumed each time it is suspended");
+  if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
+  return StepResult::done();
 }
 
 // Why a component will not become ready: an image that cannot be pulled, a container that dies again and again.
@@ -119,6 +146,8 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
     if (!it->view->workload) continue;  // deleted meanwhile: nothing of it can run
     if (it->view->workload->replicas != 0)
       writes.add(*it, scaleTo(*it->view->workload, 0));
+    else if (it->view->workload->isCronJob() && it->view->workload->statusReplicas > 0)
+      waiting = runsOf(*it);
     else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0)
       waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
   }
@@ -132,12 +161,15 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
 StepResult quiesceStep(StepContext& context) {
   auto& status = context.status();
   if (!status.downtime) {
-    // Replicas as they are now, not as they were at Lock: somebody may have scaled meanwhile.
+    // Replicas as they are now, not as they were at Lock: somebody may have scaled meanwhile. A CronJob that we have
+    // begun to suspend is not as it was any more.
+    const bool suspending = context.started(kSuspend);
     api::Framework framework = context.framework();
     bool moved = false;
     for (auto& resume : framework.status.activeRollback->components)
       for (const auto& component : context.components())
         if (component.component->name == resume.name && component.view->workload &&
+            !(suspending && component.view->workload->isCronJob()) &&
             component.view->workload->replicas != resume.replicas) {
           resume.replicas = component.view->workload->replicas;
           moved = true;
@@ -153,6 +185,7 @@ StepResult quiesceStep(StepContext& context) {
     if (moved)
       return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
                                                  api::encodeFrameworkStatus(framework))});
+    if (auto suspended = suspendCronJobs(context); suspended.kind != StepResult::Kind::Done) return suspended;
     status.downtime = api::Downtime{formatMicroTime(context.now()), "", 0};
     return StepResult::record();
   }
@@ -195,6 +228,7 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
       return writes.send(context, recordName, "scaling up:", "ReplicasContested",
                          component.key() + " is scaled to 0 again each time it is started");
     }
+    if (component.view->workload->isCronJob()) continue;
     if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
     if (const auto why = hopeless(component); !why.empty())
       return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);

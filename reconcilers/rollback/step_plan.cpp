@@ -411,6 +411,7 @@ StepResult planStep(StepContext& context) {
     if (planned.action == "Restore") {
       if (auto refused = refuseRestore(context, *target, seen, planned)) return *refused;
       if (auto refused = refuseOtherClients(context, *driver, seen)) return *refused;
+      for (const auto& statement : driver->storeClass.afterStage) planned.afterStage.push_back(statement.name);
     }
     plan.stores.push_back(planned);
   }
@@ -429,6 +430,7 @@ StepResult planStep(StepContext& context) {
   plan.checks = plannedChecks(context, plan.stores);
   plan.downtime = expectedDowntime(context);
   plan.writers = otherWriters(context);
+  plan.schedules = plannedSchedules(context);
   plan.dataLoss = restores ? dataLoss(context, inspections, plan.stores) : "none: the data stays as it is";
   plan.frozenClass = api::encodeFrameworkClassSpec(context.in.ns.frameworkClass->spec);
   status.plan = std::move(plan);

@@ -56,6 +56,7 @@ StepResult stageStore(StepContext& context, const std::string& name) {
         }
         auto& line = context.record("Stage", name);
         line.state = "Succeeded";
+        line.message = result->afterStage.empty() ? "" : "afterStage: " + result->afterStage;
         line.completedAt = context.nowText();
         return StepResult::record();
       });

@@ -11,7 +11,8 @@ namespace {
 bool quiesced(const StepContext& context) {
   for (const auto& component : context.components()) {
     if (!component.view->workload) continue;
-    if (component.view->workload->replicas != 0) return false;
+    const auto& workload = *component.view->workload;
+    if (workload.replicas != 0 || (workload.isCronJob() && workload.statusReplicas > 0)) return false;
     for (const auto& pod : component.view->pods)
       if (!pod.ended()) return false;
   }

@@ -148,6 +148,7 @@ void finishPlan(StepContext& context, api::RollbackPlan plan) {
   plan.checks = plannedChecks(context, plan.stores);
   plan.downtime = expectedDowntime(context);
   plan.writers = otherWriters(context);
+  plan.schedules = plannedSchedules(context);
   plan.frozenClass = api::encodeFrameworkClassSpec(context.in.ns.frameworkClass->spec);
   context.status().plan = std::move(plan);
   context.status().plan->digest = planDigest(context);

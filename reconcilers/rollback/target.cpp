@@ -50,13 +50,23 @@ std::vector<std::pair<std::string, std::string>> imagesFor(
       if (name == component) return image;
     return {};
   };
+  // An image of another repository and with another tag than the first component's is of no version of the framework:
+  // that of a CronJob which calls it by curl.
+  const auto* first = context.components().empty() ? nullptr : context.components().front().container();
+  const auto ofTheFramework = [&](const ComponentView& component) {
+    if (!first) return true;
+    const std::string &a = first->image, &b = component.container()->image;
+    const std::string own = versionOf(b);
+    return repositoryOf(a) == repositoryOf(b) || own.empty() || own == versionOf(a);
+  };
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& component : context.components()) {
     if (!component.container()) continue;
     const std::string& name = component.component->name;
     std::string image = find(fromBackup, name);
     if (image.empty() && history) image = find(history->images, name);
-    if (image.empty()) image = withTag(component.container()->image, version);
+    if (image.empty())
+      image = ofTheFramework(component) ? withTag(component.container()->image, version) : component.container()->image;
     out.emplace_back(name, image);
   }
   return out;

@@ -10,6 +10,7 @@ namespace {
 using nlohmann::json;
 
 const kube::Resource& resourceOf(const kube::Workload& workload) {
+  if (workload.isCronJob()) return kube::resources::kCronJobs;
   return workload.kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
 }
 
@@ -20,18 +21,19 @@ json aim(const kube::Workload& workload) {
 }  // namespace
 
 kube::Request scaleTo(const kube::Workload& workload, int replicas) {
-  const json body = {{"metadata", aim(workload)}, {"spec", {{"replicas", replicas}}}};
+  json body = {{"metadata", aim(workload)}, {"spec", {{"replicas", replicas}}}};
+  if (workload.isCronJob()) body["spec"] = {{"suspend", replicas == 0}};
   auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge,
                              body.dump());
-  request.subresource = "scale";
+  if (!workload.isCronJob()) request.subresource = "scale";
   request.asServiceAccount = api::kRunner;
   return request;
 }
 
 kube::Request setImage(const kube::Workload& workload, const std::string& container, const std::string& image) {
-  const json body = {
-      {"metadata", aim(workload)},
-      {"spec", {{"template", {{"spec", {{"containers", json::array({{{"name", container}, {"image", image}}})}}}}}}}};
+  json spec = {{"template", {{"spec", {{"containers", json::array({{{"name", container}, {"image", image}}})}}}}}};
+  if (workload.isCronJob()) spec = {{"jobTemplate", {{"spec", spec}}}};
+  const json body = {{"metadata", aim(workload)}, {"spec", spec}};
   auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name,
                              kube::PatchType::StrategicMerge, body.dump());
   request.asServiceAccount = api::kRunner;

@@ -135,6 +135,9 @@ Result<StageResult> decodeStageResult(const std::string& document) {
   out.stageOid = static_cast<std::uint32_t>(integer(doc, "stageOid"));
   out.liveOid = static_cast<std::uint32_t>(integer(doc, "liveOid"));
   out.systemIdentifier = text(doc, "systemIdentifier");
+  for (const auto& statement : child(doc, "afterStage"))
+    out.afterStage += (out.afterStage.empty() ? "" : ", ") + text(statement, "name") + ": " +
+                      std::to_string(integer(statement, "rows")) + " rows";
   if (out.stageOid == 0 || out.liveOid == 0 || out.systemIdentifier.empty()) return malformed("stage");
   return out;
 }

@@ -64,6 +64,7 @@ struct Inspection {
 struct StageResult {
   std::uint32_t stageOid = 0, liveOid = 0;
   std::string systemIdentifier;
+  std::string afterStage;  // "mark-crashed: 3 rows, …"; empty: the class has no such statements
 };
 
 struct BackupResult {

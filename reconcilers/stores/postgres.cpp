@@ -224,6 +224,8 @@ JobSpec PostgresDriver::stage(const api::StepRecord& record, const api::Rollback
   task["repository"] = {{"path", plan.backup->path}, {"digest", plan.backup->digest}};
   task["backup"] = {{"store", store.name}, {"framework", owner.framework}, {"version", plan.backup->version}};
   task["expect"] = {{"systemIdentifier", planned.systemIdentifier}, {"liveOid", planned.liveOid}};
+  for (const auto& after : storeClass.afterStage)
+    task["afterStage"].push_back({{"name", after.name}, {"statement", after.statement}});
   task["names"] = {{"stage", names(owner.uid).stage(record.attempt)},
                    {"prev", planned.prevName},
                    {"reverted", planned.revertedName}};

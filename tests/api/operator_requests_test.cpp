@@ -216,21 +216,18 @@ TEST_CASE(
     "given workloads, when they are scaled and get another image as the runner, then the policies let it, and a stale "
     "wish has no effect") {
   Place place;
-  for (const auto& resource : {kDeployments, kStatefulSets}) {
+  for (const auto& resource : {kDeployments, kStatefulSets, kCronJobs}) {
     INFO(resource.kind);
     const json labels = {{"app", resource.plural}};
-    place.must(kube::create(
-        resource, place.name,
-        json{{"metadata", {{"name", "app"}}},
-             {"spec",
-              {{"replicas", 2},
-               {"selector", {{"matchLabels", labels}}},
-               {"template",
-                {{"metadata", {{"labels", labels}}},
-                 {"spec",
-                  {{"containers",
-                    {{{"name", "app"}, {"image", "app:2"}}, {{"name", "side"}, {"image", "side:1"}}}}}}}}}}}
-            .dump()));
+    json pod = {
+        {"metadata", {{"labels", labels}}},
+        {"spec", {{"containers", {{{"name", "app"}, {"image", "app:2"}}, {{"name", "side"}, {"image", "side:1"}}}}}}};
+    json spec = {{"replicas", 2}, {"selector", {{"matchLabels", labels}}}, {"template", pod}};
+    if (resource.kind == "CronJob") {
+      pod["spec"]["restartPolicy"] = "Never";
+      spec = {{"schedule", "0 3 * * *"}, {"jobTemplate", {{"spec", {{"template", pod}}}}}};
+    }
+    place.must(kube::create(resource, place.name, json{{"metadata", {{"name", "app"}}}, {"spec", spec}}.dump()));
     const auto now = [&] {
       auto workload = kube::decodeWorkload(place.must(kube::get(resource, place.name, "app")).dump());
       if (!workload) FAIL(workload.error().message);
@@ -334,6 +331,7 @@ TEST_CASE(
     store.tablesDiffering = 100000;
     store.clients.assign(16,
                          api::PlannedClient{std::string(256, 'u'), std::string(256, 'a'), std::string(256, 'f'), 1000});
+    store.afterStage.assign(16, std::string(63, 'n'));
     plan.stores.push_back(store);
   }
   plan.steps.assign(64, std::string(63, 's'));
@@ -341,7 +339,7 @@ TEST_CASE(
   plan.writers.assign(32, api::PlannedWriter{std::string(320, 'w'), std::string(128, 'f'), std::string(128, 'm')});
   plan.downtime = {1LL << 40, std::string(512, 'b'), 1LL << 30};
   plan.dataLoss = words;
-  plan.frozenClass = std::string(512 << 10, 'x');
+  plan.frozenClass = std::string(768 << 10, 'x');
   status.plan = plan;
   const std::string body = api::encodeFrameworkRollbackStatus(rollback);
   const auto written = place.send(kube::updateStatus(api::kFrameworkRollbacks, place.name, "r", body));

@@ -204,12 +204,16 @@ class Ledger(unittest.TestCase):
 class Workloads(unittest.TestCase):
     def make(self, kind, plural):
         name = plural[:-1]
-        body = {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "labels": {"app": "a"}, "annotations": {"old": "1"}}, "spec": {
-            "replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [
-                {"name": "app", "image": "app:2", "env": [{"name": "A", "value": "1"}]}, {"name": "side", "image": "side:1"}]}}}}
-        status, answer = admin().post(f"/apis/apps/v1/namespaces/{SPACE}/{plural}", body)
+        template = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [
+            {"name": "app", "image": "app:2", "env": [{"name": "A", "value": "1"}]}, {"name": "side", "image": "side:1"}]}}
+        spec, group = {"replicas": 1, "selector": {"matchLabels": {"app": "a"}}, "template": template}, "apps/v1"
+        if kind == "CronJob":
+            template["spec"]["restartPolicy"] = "Never"
+            spec, group = {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": template}}}, "batch/v1"
+        body = {"apiVersion": group, "kind": kind, "metadata": {"name": name, "labels": {"app": "a"}, "annotations": {"old": "1"}}, "spec": spec}
+        status, answer = admin().post(f"/apis/{group}/namespaces/{SPACE}/{plural}", body)
         self.assertEqual(status, 201, answer)
-        return f"/apis/apps/v1/namespaces/{SPACE}/{plural}/{name}"
+        return f"/apis/{group}/namespaces/{SPACE}/{plural}/{name}"
 
     def patch(self, path, body, user=RUNNER):
         return admin().send("PATCH", path, body, kind="application/strategic-merge-patch+json", user=user)
@@ -217,11 +221,25 @@ class Workloads(unittest.TestCase):
     def containers(self, **change):
         return {"spec": {"template": {"spec": {"containers": [{"name": "app", **change}]}}}}
 
+    @staticmethod
+    def of(cron, change):
+        """The change of a pod template, where a CronJob has it."""
+        return {"spec": {"jobTemplate": change}} if cron and "spec" in change else change
+
+    def test_policies_fit_the_kinds_they_are_for(self):
+        def checked():
+            policy = admin().get("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/rollback-runner-workloads")[1]
+            status = policy.get("status", {})
+            return status if status.get("observedGeneration") == policy["metadata"]["generation"] else None
+        status = eventually(checked, "the cluster to have checked the policy's types")
+        self.assertEqual(status.get("typeChecking", {}).get("expressionWarnings", []), [])
+
     def test_replicas_and_images_change_and_nothing_else(self):
-        for kind, plural in (("Deployment", "deployments"), ("StatefulSet", "statefulsets")):
-            path = self.make(kind, plural)
-            self.assertEqual(admin().merge(path + "/scale", {"spec": {"replicas": 0}}, user=RUNNER)[0], 200)
-            self.assertEqual(self.patch(path, self.containers(image="app:1"))[0], 200)
+        for kind, plural in (("Deployment", "deployments"), ("StatefulSet", "statefulsets"), ("CronJob", "cronjobs")):
+            path, cron = self.make(kind, plural), kind == "CronJob"
+            self.assertEqual((admin().merge(path, {"spec": {"suspend": True}}, user=RUNNER) if cron else
+                              admin().merge(path + "/scale", {"spec": {"replicas": 0}}, user=RUNNER))[0], 200)
+            self.assertEqual(self.patch(path, self.of(cron, self.containers(image="app:1")))[0], 200)
             self.assertEqual(self.patch(path, {"metadata": {"annotations": {f"{GROUP}/fence": "uid"}}})[0], 200)
             for change in (self.containers(command=["/bin/sh"]), self.containers(env=[{"name": "A", "value": "2"}]), self.containers(args=["x"]),
                            self.containers(securityContext={"privileged": True}), self.containers(envFrom=[{"secretRef": {"name": "s"}}]),
@@ -235,7 +253,7 @@ class Workloads(unittest.TestCase):
                            {"metadata": {"annotations": {"new": "1"}}}, {"metadata": {"annotations": {"old": "2"}}}, {"metadata": {"annotations": {"old": None}}},
                            {"metadata": {"finalizers": ["example.com/x"]}}):
                 with self.subTest(kind=kind, change=change):
-                    status, answer = self.patch(path, change)
+                    status, answer = self.patch(path, self.of(cron, change))
                     self.assertEqual(status, 403, answer)
                     self.assertIn("changes replicas and images only", answer["message"])
 

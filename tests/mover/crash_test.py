@@ -63,7 +63,8 @@ class CrashWorld:
         self.server, self.mover = self.world.server, self.world.mover
         self.server.sql("create database shop owner shop")
         self.world.app("create table migrations (name text); insert into migrations values ('0001'); create table orders (id serial primary key, item text); "
-                       f"insert into orders (item) select 'x' || g from generate_series(1, {STAGED}) g; select lo_from_bytea(0, 'large')")
+                       f"insert into orders (item) select 'x' || g from generate_series(1, {STAGED}) g; select lo_from_bytea(0, 'large'); "
+                       "create table counter (runs int); insert into counter values (0)")
         self.backup = self.world.backup().result
         self.world.app("insert into orders (item) values ('written after the backup')")
         self.system, self.original = self.world.identity()
@@ -101,11 +102,14 @@ class CrashWorld:
 
     # ---- what must hold ----
     def orders(self, name):
-        """Rows of a database that may be closed."""
+        return self.read(name, "select count(*) from orders")
+
+    def read(self, name, query):
+        """A number out of a database that may be closed."""
         was_open = self.server.databases()[name][1]
         if not was_open:
             self.server.sql(f'alter database "{name}" with allow_connections true')
-        rows = int(self.server.value("select count(*) from orders", name))
+        rows = int(self.server.value(query, name))
         if not was_open:
             self.server.sql(f'alter database "{name}" with allow_connections false')
         return rows
@@ -133,6 +137,7 @@ class CrashWorld:
     # ---- stage ----
     def stage_task(self, attempt):
         return self.mover.task("stage", attempt=attempt, repository={"path": self.backup["path"], "digest": self.backup["digest"]}, backup={"store": "database"},
+                               afterStage=[{"name": "count", "statement": "update counter set runs = runs + 1"}],
                                expect={"systemIdentifier": self.system, "liveOid": self.original}, names=self.mover.names(attempt))
 
     def discard_task(self, attempt):
@@ -171,6 +176,8 @@ class CrashWorld:
             name = self.mover.names(attempt)["stage"]
             check(databases[name] == (outcome.result["stageOid"], False), f"{story}: the staged copy is {databases.get(name)}")
             check(self.orders(name) == STAGED, f"{story}: the staged copy has {self.orders(name)} orders")
+            runs = self.read(name, "select runs from counter")
+            check(runs == 1, f"{story}: afterStage was run {runs} times on the staged copy")
             self.patiently(lambda: self.discard_task(attempt), story)
             left = [n for n in self.server.databases() if n.startswith("shop_")]
             check(not left, f"{story}: discard left {left}")

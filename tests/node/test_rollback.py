@@ -14,17 +14,48 @@ FLIP_A_BIT = """my ($f) = sort { -s $b <=> -s $a } glob "/repository/*/*/postgre
 open(my $h, "+<", $f) or die "$f: $!"; seek $h, $at, 0; read $h, my $c, 1; seek $h, $at, 0; print $h chr(ord($c) ^ 1); close $h or die $!"""
 
 
+# A Job of it is connected to the database for a while, as one of the application's would be.
+REPORT = """import psycopg2, time; connection = psycopg2.connect(""); connection.cursor().execute("select 1"); time.sleep(25)"""
+
+
+def with_report(document):
+    if document["kind"] == "Framework":
+        document["spec"]["components"].append({"name": "report", "workloadRef": {"kind": "CronJob", "name": "report"}})
+
+
+def report(namespace):
+    """A CronJob of the application's image, that runs the report in the night."""
+    pod = LAB.get("deployment", "shop", "-n", namespace)["spec"]["template"]["spec"]
+    container = {key: pod["containers"][0][key] for key in ("image", "env", "securityContext")}
+    LAB.apply_text(json.dumps({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "report", "namespace": namespace}, "spec": {
+        "schedule": "0 3 1 1 *", "jobTemplate": {"spec": {"template": {"spec": {
+            "restartPolicy": "Never", "automountServiceAccountToken": False, "enableServiceLinks": False, "securityContext": pod["securityContext"],
+            "containers": [{"name": "report", "command": ["python3", "-c", REPORT], **container}]}}}}}}))
+
+
 class RollbackTest(ShopTest):
     def test_version_and_data_go_back_together_and_nothing_acknowledged_is_lost(self):
-        shop = self.shop()
+        shop = self.shop(edit=with_report)
+        report(shop.namespace)
         with Acknowledged(LAB, shop.namespace) as acknowledged:
             shop.upgraded()
+            LAB.kubectl("set", "image", "cronjob/report", "report=localhost/demo-app:2.0.0", "-n", shop.namespace)
             with Poller(shop.url + "/healthz") as poller:
                 time.sleep(0.5)
                 old = list(acknowledged.by_pod)
                 shop.rollback()
+                shop.reaches("Stage")
+                LAB.kubectl("create", "job", "now", "--from=cronjob/report", "-n", shop.namespace)
                 status = self.ended(shop, "Succeeded")
                 new = acknowledged.by_others(old)
+        with self.subTest("the CronJob's Job was waited for while the application served, and it goes on, with the target's image"):
+            run = LAB.get("job", "now", "-n", shop.namespace)["status"]
+            self.assertEqual(run.get("succeeded"), 1, run)
+            self.assertLessEqual(seconds(run["completionTime"]), seconds(status["downtime"]["startedAt"]))
+            cron = LAB.get("cronjob", "report", "-n", shop.namespace)["spec"]
+            self.assertFalse(cron["suspend"])
+            self.assertEqual(cron["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"], "localhost/demo-app:1.0.0")
+            self.assertIn("CronJob/report (0 3 1 1 *) is suspended", status["plan"]["schedules"][0])
         kept = status["previous"][0]["name"]
         self.tidy(shop, [kept])
         self.assertEqual(shop.version(), "1.0.0")

@@ -8,7 +8,9 @@
 namespace rollback::rules {
 namespace {
 
-bool isWorkload(const Record& r) { return r.resource == "deployments" || r.resource == "statefulsets"; }
+bool isWorkload(const Record& r) {
+  return r.resource == "deployments" || r.resource == "statefulsets" || r.resource == "cronjobs";
+}
 // A mark in the metadata alone stops and changes nothing.
 bool writesSpec(const Record& r) { return r.request && r.request->contains("spec"); }
 bool isStatusOf(const Record& r, const char* resource) {
@@ -210,7 +212,7 @@ void s7(Checker& c, const Record& r) {
 
 void s8(Checker& c, const Record& r) {
   const bool back = startsJob(c, r) && label(r.response, api::kLabelStep) == "switchback";
-  const bool image = isWorkload(r) && r.subresource.empty() && c.byRunner(r) && writesSpec(r);
+  const bool image = isWorkload(r) && r.subresource.empty() && !scales(r) && c.byRunner(r) && writesSpec(r);
   if (!givesGo(c, r) && !back && !image) return;
   const FrameworkSeen* framework =
       image ? c.state().lockerOf(r.namespace_, workloadKey(r)) : lockedBy(c, label(r.response, api::kLabelOwnerUid));
@@ -356,11 +358,11 @@ void s15(Checker& c, const Record& r) {
   if (!isWorkload(r) || !c.byRunner(r)) return;
   const auto* rollback = mutationOf(c, r);
   if (!rollback) return;
-  const auto& writes = r.subresource == "scale" ? rollback->replicaWrites : rollback->imageWrites;
+  const auto& writes = scales(r) ? rollback->replicaWrites : rollback->imageWrites;
   const auto known = writes.find(workloadKey(r));
   if (known != writes.end() && known->second == c.options().contested)
     c.report("S15", r.what() + ": more than " + std::to_string(known->second) + " writes of " +
-                        (r.subresource == "scale" ? "spec.replicas" : "the image") + " by rollback " + rollback->name);
+                        (scales(r) ? "spec.replicas" : "the image") + " by rollback " + rollback->name);
 }
 
 void s16(Checker& c, const Record& r) {

@@ -38,8 +38,11 @@ LockSeen lockOf(const json* framework, const std::string& namespace_) {
     for (const auto& component : *components) {
       const std::string kind = textAt(&component, {"workloadKind"}), name = textAt(&component, {"workloadName"});
       const json* replicas = memberAt(&component, {"replicas"});
-      out.components.push_back({(kind == "StatefulSet" ? "statefulsets " : "deployments ") + namespace_ + "/" + name,
-                                replicas && replicas->is_number() ? replicas->get<int>() : 0});
+      const std::string plural = kind == "StatefulSet" ? "statefulsets "
+                                 : kind == "CronJob"   ? "cronjobs "
+                                                       : "deployments ";
+      out.components.push_back(
+          {plural + namespace_ + "/" + name, replicas && replicas->is_number() ? replicas->get<int>() : 0});
     }
   return out;
 }
@@ -52,6 +55,11 @@ bool isEndingPhase(const std::string& phase) {
 bool RollbackSeen::ended() const { return isEndingPhase(phase); }
 
 std::string workloadKey(const Record& record) { return record.resource + " " + record.namespace_ + "/" + record.name; }
+
+bool scales(const Record& record) {
+  const json* spec = memberAt(record.request, {"spec"});
+  return record.subresource == "scale" || (record.resource == "cronjobs" && spec && spec->contains("suspend"));
+}
 
 bool takenAway(const json* object) {
   const json* finalizers = memberAt(object, {"metadata", "finalizers"});
@@ -144,6 +152,8 @@ void seeWorkload(State& state, const Record& record) {
   const bool stopped = seen.replicas == 0;
   if (const json* replicas = memberAt(record.response, {"spec", "replicas"}); replicas && replicas->is_number())
     seen.replicas = replicas->get<int>();
+  else if (record.resource == "cronjobs" && memberAt(record.response, {"spec"}))
+    seen.replicas = memberAt(record.response, {"spec"})->value("suspend", false) ? 0 : 1;
   else if (memberAt(record.response, {"spec"}))  // a Scale leaves a zero out
     seen.replicas = record.subresource == "scale" ? 0 : 1;
   if (stopped && seen.replicas != 0) seen.raisedAt = record.at;
@@ -233,14 +243,14 @@ void State::apply(const Record& record) {
     }
     return;
   }
-  if (record.resource == "deployments" || record.resource == "statefulsets") {
+  if (record.resource == "deployments" || record.resource == "statefulsets" || record.resource == "cronjobs") {
     if (ofRunner(record)) {
       const std::string key = workloadKey(record);
       if (const auto* framework = lockerOf(record.namespace_, key)) {
         noteMutation(*this, framework->lock.uid);
         if (const auto found = rollbacks.find(framework->lock.uid); found != rollbacks.end()) {
           found->second.applicationWritten = true;
-          ++(record.subresource == "scale" ? found->second.replicaWrites : found->second.imageWrites)[key];
+          ++(scales(record) ? found->second.replicaWrites : found->second.imageWrites)[key];
         }
       }
     }

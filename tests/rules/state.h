@@ -99,6 +99,8 @@ std::vector<StepSeen> stepsOf(const json* status);
 LockSeen lockOf(const json* framework, const std::string& namespace_);
 bool isEndingPhase(const std::string& phase);
 std::string workloadKey(const Record& record);
+// Whether it writes how many of a workload are to run: its scale, or whether a CronJob is suspended.
+bool scales(const Record& record);
 // The last finalizer of a deleted object went, and the object with it.
 bool takenAway(const json* object);
 bool hasFinalizerIn(const json* object, const std::string& finalizer);

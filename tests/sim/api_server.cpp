@@ -6,7 +6,7 @@
 namespace rollback::sim {
 namespace {
 
-const std::array<Kind, 17> kKinds{{
+const std::array<Kind, 18> kKinds{{
     {"rollback.pa-ecosystem.io", "v1alpha1", "frameworkclasses", "FrameworkClass", false},
     {"rollback.pa-ecosystem.io", "v1alpha1", "frameworks", "Framework", true},
     {"rollback.pa-ecosystem.io", "v1alpha1", "backuprepositories", "BackupRepository", true},
@@ -15,6 +15,7 @@ const std::array<Kind, 17> kKinds{{
     {"apps", "v1", "deployments", "Deployment", true},
     {"apps", "v1", "statefulsets", "StatefulSet", true},
     {"batch", "v1", "jobs", "Job", true},
+    {"batch", "v1", "cronjobs", "CronJob", true},
     {"", "v1", "pods", "Pod", true},
     {"", "v1", "configmaps", "ConfigMap", false},
     {"", "v1", "namespaces", "Namespace", true},

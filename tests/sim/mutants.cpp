@@ -52,6 +52,7 @@ const std::vector<MutantInfo>& mutants() {
   static const std::vector<MutantInfo> all{
       {Mutant::SkipLedger, "SkipLedger", "S4", "again"},
       {Mutant::GoBeforePodsGone, "GoBeforePodsGone", "S8", "success"},
+      {Mutant::RunsUnseen, "RunsUnseen", "S8", "cron-job"},
       {Mutant::ScaleUnaimed, "ScaleUnaimed", "S9", "success"},
       {Mutant::DeleteUnaimed, "DeleteUnaimed", "S9", "aborted"},
       {Mutant::StatusUnaimed, "StatusUnaimed", "S7", "success"},
@@ -92,6 +93,10 @@ void mutateSnapshot(Mutant mutant, reconcilers::RollbackSnapshot& in) {
       break;
     case Mutant::GoBeforePodsGone:
       if (running(rollback, "Quiesce") || running(rollback, "Switch")) noPods(in.ns);
+      break;
+    case Mutant::RunsUnseen:
+      for (auto& [key, view] : in.ns.workloads)
+        if (view.workload && view.workload->isCronJob()) view.workload->statusReplicas = 0, view.pods.clear();
       break;
     case Mutant::LockOverwritten:
       if (in.ns.framework && in.ns.framework->status.activeRollback &&

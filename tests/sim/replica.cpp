@@ -177,7 +177,7 @@ class Replica::Wire final : public http::Transport {
 
   // Somebody else writes an annotation into the object that is about to be written.
   void touch(const http::Request& request) {
-    for (const char* plural : {"deployments", "frameworks", "frameworkrollbacks", "jobs"}) {
+    for (const char* plural : {"deployments", "cronjobs", "frameworks", "frameworkrollbacks", "jobs"}) {
       const auto found = request.target.find(std::string("/") + plural + "/");
       if (found == std::string::npos) continue;
       const std::string rest = request.target.substr(found + std::string(plural).size() + 2);
@@ -335,7 +335,7 @@ void Replica::changed(const std::string& plural, const json& object, bool gone) 
                               text(object, {"spec", "frameworkRef", "name"}));
   } else if (plural == "backuprepositories") {
     repositories_->enqueue(key);
-  } else if (plural == "deployments" || plural == "statefulsets") {
+  } else if (plural == "deployments" || plural == "statefulsets" || plural == "cronjobs") {
     for (const auto& each : fleet_.world.server.keysOf("frameworks")) {
       const json& framework = *fleet_.world.server.find("frameworks", each);
       for (const auto& component : framework["spec"]["components"])

@@ -17,7 +17,7 @@ std::string text(const json& object, std::initializer_list<const char*> path) { 
 
 json meta(const std::string& name) { return {{"name", name}, {"namespace", World::kNamespace}}; }
 
-void furnish(World& world) {
+void furnish(World& world, bool cronJob) {
   auto& server = world.server;
   json classStores = json::array(), frameworkStores = json::array();
   for (const auto& store : world.stores) {
@@ -91,14 +91,19 @@ void furnish(World& world) {
          {"createdAt", formatTime(world.clock.wall() - std::chrono::hours(1))},
          {"verified", {{"at", formatTime(world.clock.wall() - std::chrono::hours(1))}, {"level", "FullRead"}}},
          {"images", json::array({{{"component", "main"}, {"image", kTarget}}})}}}});
+  json components = json::array({{{"name", "main"},
+                                  {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
+                                  {"container", "app"},
+                                  {"serviceRef", {{"name", "shop"}}}}});
+  if (cronJob) {
+    components.push_back({{"name", "report"}, {"workloadRef", {{"kind", "CronJob"}, {"name", "report"}}}});
+    world.addCronJob("report");
+  }
   server.create("admin", "frameworks",
                 {{"metadata", meta("shop")},
                  {"spec",
                   {{"classRef", {{"name", "demo"}}},
-                   {"components", json::array({{{"name", "main"},
-                                                {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
-                                                {"container", "app"},
-                                                {"serviceRef", {{"name", "shop"}}}}})},
+                   {"components", std::move(components)},
                    {"stores", std::move(frameworkStores)},
                    {"repositoryRef", {{"name", "backups"}}}}}});
 }
@@ -360,7 +365,12 @@ void Stage::setTheScene() {
     randomUsers();
   }
   if (is("keep")) keepSchema();
-  if (is("revert") || is("held") || is("held-deleted") || is("stores-revert")) world_.brokenImages.insert(kTarget);
+  if (is("revert") || is("held") || is("held-deleted") || is("stores-revert") || is("cron-job-revert"))
+    world_.brokenImages.insert(kTarget);
+  if (is("cron-job")) {
+    world_.runTakes = Millis(20000);
+    atStep("Stage", Millis(100), "starts a Job of the CronJob", [this] { world_.createRun("demo/report"); });
+  }
   if (is("unhealthy")) world_.healthy = false;
   if (is("refused")) world_.blockers = {{"PreparedTransaction", "there is one"}};
   if (is("unpullable")) world_.unpullableImages.insert(kTarget);
@@ -428,7 +438,7 @@ void Stage::mutateWorld() {
 
 Verdict Stage::play() {
   if (is("stores") || is("stores-revert") || (is("random") && dice_.chance(0.3))) world_.addStore("ledger", "ledger");
-  furnish(world_);
+  furnish(world_, is("cron-job") || is("cron-job-revert") || (is("random") && dice_.chance(0.25)));
   world_.pass(Millis(3000));
   setTheScene();
   mutateWorld();
@@ -599,7 +609,12 @@ void Stage::judgeEnd() {
   if (lastScale_ > 0 && !world_.applicationServes())
     broken("L2", "the application does not serve at the end: " +
                      std::to_string(deployment["spec"].value("replicas", 1)) + " replicas of " + image);
+  const json* cronJob = world_.server.find("cronjobs", "demo/report");
+  if (cronJob && (*cronJob)["spec"].value("suspend", false)) broken("L2", "the CronJob is suspended at the end");
   if (world_.imageSetByUser) return;
+  if (cronJob &&
+      text((*cronJob)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0], {"image"}) != image)
+    broken("U1", "the CronJob runs another image than " + image);
   if (!world_.migrates) return;
   for (const auto& store : world_.stores)
     if (const auto& content = world_.contents[world_.oidOf(store.database)]; content.schema != versionIn(image))
@@ -642,6 +657,8 @@ const std::vector<ScenarioInfo>& scenarios() {
       {"held-deleted", "Failed", "Held"},
       {"stores", "Succeeded", "Succeeded"},
       {"stores-revert", "Reverted", "NotReady"},
+      {"cron-job", "Succeeded", "Succeeded"},
+      {"cron-job-revert", "Reverted", "NotReady"},
   };
   return all;
 }

@@ -9,6 +9,8 @@
 namespace rollback::sim {
 namespace {
 
+constexpr const char* kCronJobLabel = "cron-job";  // of pods: the CronJob they are of
+
 std::string at(const json& object, std::initializer_list<const char*> path) { return rules::textAt(&object, path); }
 
 bool deleting(const json& object) { return object["metadata"].contains("deletionTimestamp"); }
@@ -324,6 +326,49 @@ void World::syncDeployment(const std::string& key) {
     });
 }
 
+void World::addCronJob(const std::string& name) {
+  const json containers = json::array({{{"name", "report"}, {"image", "localhost/demo-app:2.0.0"}}});
+  const json pod = {{"metadata", {{"labels", {{kCronJobLabel, name}}}}}, {"spec", {{"containers", containers}}}};
+  server.create(
+      "admin", "cronjobs",
+      {{"metadata", {{"name", name}, {"namespace", kNamespace}}},
+       {"spec", {{"schedule", "* * * * *"}, {"suspend", false}, {"jobTemplate", {{"spec", {{"template", pod}}}}}}}});
+  tickCronJob(std::string(kNamespace) + "/" + name);
+}
+
+// A CronJob's controller: one Job at a time (concurrencyPolicy Forbid), the ended ones are removed.
+void World::tickCronJob(const std::string& key) {
+  timeline.after(Millis(45000) + latency(), [this, key] { tickCronJob(key); });
+  const json* found = server.find("cronjobs", key);
+  if (!found) return;
+  const json cronJob = *found;
+  bool runs = false;
+  for (const auto& jobKey : server.keysOf("jobs")) {
+    const json& job = *server.find("jobs", jobKey);
+    if (!ownedBy(job, at(cronJob, {"metadata", "uid"})) || deleting(job)) continue;
+    if (jobEnded(job))
+      server.remove(kController, "jobs", jobKey);
+    else
+      runs = true;
+  }
+  if (!runs && !cronJob["spec"].value("suspend", false)) createRun(key);
+}
+
+void World::createRun(const std::string& cronJobKey) {
+  const json cronJob = *server.find("cronjobs", cronJobKey);
+  json job = {{"metadata",
+               {{"name", at(cronJob, {"metadata", "name"}) + "-" + dice.hex(8)},
+                {"namespace", cronJob["metadata"]["namespace"]},
+                {"ownerReferences", json::array({{{"apiVersion", "batch/v1"},
+                                                  {"kind", "CronJob"},
+                                                  {"name", cronJob["metadata"]["name"]},
+                                                  {"uid", cronJob["metadata"]["uid"]},
+                                                  {"controller", true}}})}}},
+              {"spec", cronJob["spec"]["jobTemplate"]["spec"]}};
+  job["spec"]["backoffLimit"] = 0;
+  server.create(kController, "jobs", std::move(job));
+}
+
 void World::syncJob(const std::string& key) {
   const json* found = server.find("jobs", key);
   if (!found || deleting(*found)) return;
@@ -414,7 +459,7 @@ void World::startPod(const std::string& key, const std::string& uid) {
   process.namespace_ = at(pod, {"metadata", "namespace"});
   process.image = image;
   const auto& owner = pod["metadata"]["ownerReferences"][0];
-  const bool mover = owner["kind"] == "Job";
+  const bool mover = !at(pod, {"metadata", "labels", api::kLabelOwnerUid}).empty();
   if (mover) {
     process.task = at(pod, {"metadata", "annotations", api::kAnnotationTask});
     process.ownerUid = at(pod, {"metadata", "labels", api::kLabelOwnerUid});
@@ -424,7 +469,9 @@ void World::startPod(const std::string& key, const std::string& uid) {
     process.verb = task.is_object() ? task.value("verb", "") : "noop";
     process.database = at(task, {"postgres", "database"});
   } else {
-    process.workload = "deployments " + process.namespace_ + "/" + at(owner, {"name"});
+    const std::string cronJob = at(pod, {"metadata", "labels", kCronJobLabel});
+    process.workload = cronJob.empty() ? "deployments " + process.namespace_ + "/" + at(owner, {"name"})
+                                       : "cronjobs " + process.namespace_ + "/" + cronJob;
   }
   processes[uid] = process;
   status["state"] = {{"running", {{"startedAt", formatTime(clock.wall())}}}};
@@ -451,7 +498,8 @@ void World::startPod(const std::string& key, const std::string& uid) {
     const Millis start = latency() + Millis(dice.below(weather.stallMillis + 1));
     timeline.after(start, [this, uid] { runMover(uid); });
   } else {
-    timeline.after(latency(), [this, key, uid] { startApplication(key, uid, 0); });
+    const bool once = owner["kind"] == "Job";
+    timeline.after(latency(), [this, key, uid, once] { once ? runOnce(key, uid) : startApplication(key, uid, 0); });
   }
 }
 
@@ -522,6 +570,30 @@ void World::startApplication(const std::string& key, const std::string& uid, int
     if (left > 0) timeline.after(Millis(700), [again, left] { again(again, left - 1); });
   };
   write(write, 8);
+}
+
+// What a CronJob is there for: it reads and writes for a while, and ends.
+void World::runOnce(const std::string& key, const std::string& uid) {
+  const auto found = processes.find(uid);
+  if (found == processes.end()) return;
+  Process& process = found->second;
+  const bool works = allLiveOpen();
+  for (const auto oid : works ? liveOids() : std::vector<mover::Oid>()) {
+    process.sessions.push_back(++nextPid_);
+    postgres.clients.push_back({nextPid_, oid, "shop", process.pod, false});
+    Content& content = contents[oid];
+    ++content.acknowledged;
+    if (migrates && content.staged && versionIn(process.image) > content.schema && !imageSetByUser)
+      checker.report("U1", "a Job of version " + versionIn(process.image) + " was run on the data of " +
+                               content.schema + " that came back");
+  }
+  const Millis takes = runTakes.count() > 0 ? runTakes : Millis(dice.between(500, 15000));
+  timeline.after(works ? takes : Millis(100), [this, key, uid, works] {
+    if (!processes.count(uid)) return;
+    endProcess(uid);
+    server.edit(kKubelet, "pods", "status", key,
+                [&](json& object) { object["status"]["phase"] = works ? "Succeeded" : "Failed"; });
+  });
 }
 
 // --- movers ---------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ struct Store {
 
 struct Process {
   std::string pod, podUid, namespace_, image;
-  std::string workload;  // of an application: "deployments ns/name"
+  std::string workload;  // of an application: "deployments ns/name", "cronjobs ns/name"
   // Of a mover:
   std::string task, verb, database, ownerUid, go;
   bool writes = false;
@@ -94,6 +94,10 @@ class World final : public rules::Observer {
   bool applicationServes() const;
   // Another database, as if it had been there before the run.
   void addStore(const std::string& name, const std::string& database);
+  // Of the application's image; a Job of it every 45 s from now on, while none runs.
+  void addCronJob(const std::string& name);
+  void createRun(const std::string& cronJobKey);  // a Job of it, now
+  Millis runTakes{0};                             // how long they run; 0: up to 15 s
   // 0: there is none of that name.
   mover::Oid oidOf(const std::string& database) const;
   bool original(mover::Oid oid) const;
@@ -129,6 +133,8 @@ class World final : public rules::Observer {
   }
   void changed(const std::string& plural, const json& object, bool gone);
   void syncDeployment(const std::string& key);
+  void tickCronJob(const std::string& key);
+  void runOnce(const std::string& key, const std::string& uid);
   void syncJob(const std::string& key);
   void createPod(const json& owner, const char* kind, const json& podTemplate, const std::string& name);
   void startPod(const std::string& key, const std::string& uid);

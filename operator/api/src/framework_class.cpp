@@ -43,6 +43,7 @@ FrameworkClassSpec decode(const json& spec) {
       if (child(c, "min").is_number_integer()) check.min = integer(c, "min");
       store.checks.push_back(std::move(check));
     }
+    for (const auto& a : child(s, "afterStage")) store.afterStage.push_back({text(a, "name"), text(a, "statement")});
     out.stores.push_back(std::move(store));
   }
   for (const auto& k : child(spec, "keys")) out.keys.push_back({text(k, "name"), text(k, "component"), text(k, "env")});
@@ -94,6 +95,9 @@ std::string encodeFrameworkClassSpec(const FrameworkClassSpec& spec) {
       checks.push_back(std::move(check));
     }
     put(store, "checks", checks);
+    json afterStage = json::array();
+    for (const auto& a : s.afterStage) afterStage.push_back({{"name", a.name}, {"statement", a.statement}});
+    put(store, "afterStage", afterStage);
     out["stores"].push_back(std::move(store));
   }
   json keys = json::array(), rules = json::array(), checks = json::array();

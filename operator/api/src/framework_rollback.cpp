@@ -36,7 +36,7 @@ std::string digestOf(json spec) {
   return sha256Hex(dump(spec));
 }
 
-constexpr std::size_t kMostTables = 64, kMostClients = 16, kMostWriters = 32, kMostChecks = 64;
+constexpr std::size_t kMostTables = 64, kMostClients = 16, kMostWriters = 32, kMostChecks = 64, kMostSchedules = 16;
 
 void plannedTables(const json& at, PlannedStore& store) {
   for (const auto& t : child(at, "tables")) {
@@ -104,6 +104,7 @@ RollbackPlan plan(const json& at) {
     store.capacityBytes = integer(s, "capacityBytes");
     store.capacityFrom = text(s, "capacityFrom");
     plannedTables(s, store);
+    store.afterStage = texts(child(s, "afterStage"));
     out.stores.push_back(std::move(store));
   }
   out.steps = texts(child(at, "steps"));
@@ -113,6 +114,7 @@ RollbackPlan plan(const json& at) {
                   integer(downtime, "startLimitSeconds")};
   for (const auto& w : child(at, "writers"))
     out.writers.push_back({text(w, "workload"), text(w, "field"), text(w, "manager")});
+  out.schedules = texts(child(at, "schedules"));
   out.dataLoss = text(at, "dataLoss");
   out.frozenClass = text(at, "frozenClass");
   return out;
@@ -150,11 +152,12 @@ json plan(const RollbackPlan& p) {
     put(store, "capacityBytes", s.capacityBytes);
     put(store, "capacityFrom", clip(s.capacityFrom, 512));
     plannedTables(store, s);
+    put(store, "afterStage", json(s.afterStage));
     stores.push_back(std::move(store));
   }
   put(out, "stores", stores);
   put(out, "steps", json(p.steps));
-  json checks = json::array(), writers = json::array();
+  json checks = json::array(), writers = json::array(), schedules = json::array();
   for (const auto& check : p.checks)
     if (checks.size() < kMostChecks) checks.push_back(clip(check, 256));
   put(out, "checks", checks);
@@ -168,6 +171,9 @@ json plan(const RollbackPlan& p) {
       writers.push_back(
           {{"workload", clip(w.workload, 320)}, {"field", clip(w.field, 128)}, {"manager", clip(w.manager, 128)}});
   put(out, "writers", writers);
+  for (const auto& schedule : p.schedules)
+    if (schedules.size() < kMostSchedules) schedules.push_back(clip(schedule, 1024));
+  put(out, "schedules", schedules);
   put(out, "dataLoss", clip(p.dataLoss, 4096));
   put(out, "frozenClass", p.frozenClass);
   return out;

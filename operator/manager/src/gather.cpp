@@ -19,12 +19,6 @@ using reconcilers::NamespaceSnapshot;
 
 constexpr std::size_t kResultsKept = 64;
 
-std::string selectorText(const std::map<std::string, std::string>& labels) {
-  std::string out;
-  for (const auto& [key, value] : labels) out += (out.empty() ? "" : ",") + key + "=" + value;
-  return out;
-}
-
 // Where a database lives, so that two ways to write one address are one.
 std::string address(const api::PostgresStore& pg, const std::string& namespace_) {
   std::string host = pg.directHost.empty() ? pg.host : pg.directHost;
@@ -193,38 +187,6 @@ Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace
           view.saidBy = pod->meta.name;
         }
       }
-  }
-  return {};
-}
-
-Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
-  std::map<std::pair<std::string, std::string>, bool> wanted;  // and whether its pods are
-  for (const auto& store : out.framework->spec.stores)
-    if (store.postgres && !store.postgres->tools.workloadName.empty())
-      wanted[{store.postgres->tools.workloadKind, store.postgres->tools.workloadName}] = false;
-  for (const auto& component : out.framework->spec.components)
-    wanted[{component.workloadKind, component.workloadName}] = true;
-  const std::string& namespace_ = out.framework->meta.namespace_;
-  for (const auto& [key, withPods] : wanted) {
-    const auto& [kind, name] = key;
-    const auto& resource = kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
-    auto workload = object(kube::get(resource, namespace_, name), kube::decodeWorkload, call);
-    if (!workload) return workload.error();
-    reconcilers::WorkloadView view;
-    view.workload = std::move(*workload);
-    if (view.workload) {
-      if (const auto selector = selectorText(view.workload->selector); withPods && !selector.empty()) {
-        auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline,
-                                    call.cancel, [&](std::string_view item) -> Result<void> {
-                                      auto pod = kube::decodePod(item);
-                                      if (!pod) return pod.error();
-                                      view.pods.push_back(std::move(*pod));
-                                      return {};
-                                    });
-        if (!listed) return listed.error();
-      }
-    }
-    out.workloads[kind + "/" + name] = std::move(view);
   }
   return {};
 }

@@ -149,6 +149,10 @@ std::vector<std::shared_ptr<runtime::Synced>> Triggers::reflectors(const Control
         [this](const std::string&, const auto& before, const auto& after) {
           workloadChanged("StatefulSet", *(after ? after : before));
         });
+  watch(cronJobs_, kube::resources::kCronJobs, "", decodeTrace,
+        [this](const std::string&, const auto& before, const auto& after) {
+          workloadChanged("CronJob", *(after ? after : before));
+        });
   return out;
 }
 

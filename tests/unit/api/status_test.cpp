@@ -119,6 +119,7 @@ TEST_CASE(
   plan.stores = {store};
   plan.dataLoss = plan.downtime.basis = words;
   plan.checks.assign(1000, words);
+  plan.schedules.assign(1000, words);
   plan.writers.assign(1000, PlannedWriter{words, words, words});
   status.plan = plan;
   status.previous = {{"database", "shop_prev_1", "2026-11-25T00:00:00Z", words}};

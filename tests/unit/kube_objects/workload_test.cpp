@@ -68,6 +68,29 @@ TEST_CASE("given a StatefulSet, when it is decoded, then its claim templates and
   CHECK(workload->replicas == 1);  // the API's default
 }
 
+TEST_CASE("given a CronJob, when it is decoded, then it counts as one replica unless it is suspended") {
+  const auto workload = decodeWorkload(R"({"kind":"CronJob","metadata":{"name":"report","managedFields":[
+      {"manager":"helm","operation":"Update","fieldsV1":{"f:spec":{"f:suspend":{},"f:jobTemplate":{"f:spec":{"f:template":{
+        "f:spec":{"f:containers":{"k:{\"name\":\"app\"}":{"f:image":{}}}}}}}}}}]},
+      "spec":{"schedule":"*/5 * * * *","jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"shop:1"}]}}}}},
+      "status":{"active":[{"kind":"Job","name":"report-1"},{"kind":"Job","name":"report-2"}]}})");
+  REQUIRE(workload.ok());
+  CHECK(workload->isCronJob());
+  CHECK(workload->replicas == 1);
+  CHECK(workload->schedule == "*/5 * * * *");
+  CHECK(workload->statusReplicas == 2);
+  CHECK(workload->rolledOut());
+  REQUIRE(workload->container("app"));
+  CHECK(workload->container("app")->image == "shop:1");
+  REQUIRE(workload->fieldOwners.size() == 1);
+  CHECK(workload->fieldOwners[0].replicas);
+  CHECK(workload->fieldOwners[0].images == std::vector<std::string>{"app"});
+  const auto suspended = decodeWorkload(R"({"metadata":{"name":"report"},"spec":{"suspend":true,"jobTemplate":{}}})");
+  REQUIRE(suspended.ok());
+  CHECK(suspended->kind == "CronJob");
+  CHECK(suspended->replicas == 0);
+}
+
 TEST_CASE("given an item of a list, which names no kind, when it is decoded, then its spec tells the kind") {
   const auto set =
       decodeWorkload(R"({"metadata":{"name":"db"},"spec":{"updateStrategy":{"type":"OnDelete"},"replicas":0}})");

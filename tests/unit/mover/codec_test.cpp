@@ -15,6 +15,7 @@ TEST_CASE("the task of the documentation is read whole") {
       decodeTask(R"({"version": 1, "verb": "stage", "id": "ab12cd34", "attempt": 3, "token": "t", "deadlineSeconds": 60,
     "postgres": {"host": "db", "port": 5433, "directHost": "db-direct", "database": "shop", "maintenanceDatabase": "", "sslMode": "verify-full", "capacityBytes": 7, "spaceCheck": "Skip"},
     "repository": {"path": "shop/b", "digest": "sha256:d"}, "schema": {"query": "select 1"}, "checks": [{"name": "a", "query": "q", "min": 1.5}, {"name": "b", "query": "r"}],
+    "afterStage": [{"name": "a", "statement": "delete from a"}, {"name": "b", "statement": "delete from b"}],
     "keys": [{"name": "k"}], "expect": {"systemIdentifier": "7", "liveOid": 4294967295, "stageOid": 2, "schemaDigest": "s", "structureDigest": "u"},
     "names": {"stage": "s", "prev": "p", "reverted": "r"}, "drop": [{"name": "x", "oid": 9}],
     "health": [{"name": "ready", "url": "http://x", "status": [200, 401], "timeoutSeconds": 5}],
@@ -26,6 +27,9 @@ TEST_CASE("the task of the documentation is read whole") {
   REQUIRE_FALSE(task->postgres.spaceCheckRequired);
   REQUIRE(task->checks[0].min == 1.5);
   REQUIRE_FALSE(task->checks[1].min.has_value());
+  REQUIRE(task->afterStage.size() == 2);
+  REQUIRE(task->afterStage[1].name == "b");
+  REQUIRE(task->afterStage[1].statement == "delete from b");
   REQUIRE(task->expect.liveOid == 4294967295u);
   REQUIRE(task->health[0].status == std::vector<int>{200, 401});
   REQUIRE(task->drop[0].oid == 9);
@@ -45,7 +49,8 @@ TEST_CASE("a task that cannot be meant is refused, and its token known all the s
   for (const char* text : {"", "[]", "{", R"({"version": 2})", R"({"verb": 1})", R"({"deadlineSeconds": 0})",
                            R"({"expect": {"liveOid": -1}})", R"({"expect": {"liveOid": 4294967296}})",
                            R"({"postgres": []})", R"({"postgres": {"spaceCheck": "Maybe"}})", R"({"checks": {}})",
-                           R"({"checks": [1]})", R"({"health": [{"status": ["a"]}]})",
+                           R"({"checks": [1]})", R"({"afterStage": ["delete from a"]})",
+                           R"({"afterStage": [{"name": "a", "statement": 1}]})", R"({"health": [{"status": ["a"]}]})",
                            R"({"names": {"prev": "0123456789012345678901234567890123456789012345678901234567890123"}})",
                            R"({"token": "a\u0000b"})"}) {
     INFO(text);

@@ -66,6 +66,15 @@ TEST_CASE("Given an answer that lacks the identity, when decoded, then it is an 
   REQUIRE_FALSE(decodeVerifyResult(document));
 }
 
+TEST_CASE("Given what a staging says of afterStage, when decoded, then it is one line for the journal, or none") {
+  const std::string head = R"({"stageOid": 2, "liveOid": 1, "systemIdentifier": "7")";
+  const auto some = decodeStageResult(
+      head + R"(, "afterStage": [{"name": "mark-crashed", "rows": 3}, {"name": "outbox", "rows": 0}]})");
+  REQUIRE(some);
+  REQUIRE(some->afterStage == "mark-crashed: 3 rows, outbox: 0 rows");
+  REQUIRE(decodeStageResult(head + "}")->afterStage.empty());
+}
+
 TEST_CASE("Given an image ID, when decoded from a manifest, then only what a registry can serve is pinned") {
   struct Case {
     const char* image;

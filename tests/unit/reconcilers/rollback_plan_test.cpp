@@ -234,6 +234,7 @@ TEST_CASE(
           w.inspectPatch = R"({"live": {"sizeBytes": 77, "tables": []}, "space": {"available": 12345}})";
         }) == base);
   CHECK(digestOf([](World& w) { w.framework.meta.generation = 2; }) != base);
+  CHECK(digestOf([](World& w) { w.frameworkClass.meta.generation = 2; }) != base);
   CHECK(digestOf([](World& w) { w.databases["shop"].oid = 999; }) != base);
   CHECK(digestOf([](World& w) { w.rollback->specDigest = "another"; }) != base);
   CHECK(digestOf([](World& w) { w.deployment.containers[0].image = "localhost/demo-app:2.0.1"; }) != base);
@@ -288,6 +289,55 @@ TEST_CASE("Given a claim that told the capacity, when staged, then the Job is to
   INFO(story(world));
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   CHECK(taskOf(world, "stage").at("postgres").at("capacityBytes") == std::int64_t{5} << 30);
+}
+
+TEST_CASE(
+    "Given afterStage of the class, when rolled back, then the plan names it, and only staging runs what was planned") {
+  World world;
+  world.frameworkClass.spec.stores[0].afterStage = {{"mark-crashed", "update executions set status = 'crashed'"},
+                                                    {"outbox", "delete from outbox"}};
+  // Whoever changes the class after the plan changes nothing of this rollback.
+  world.changeSnapshot = [](RollbackSnapshot& in) {
+    if (in.rollback.status.plan && in.ns.frameworkClass)
+      in.ns.frameworkClass->spec.stores[0].afterStage = {{"drop", "drop table orders"}};
+  };
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  CHECK(world.rollback->status.plan->stores[0].afterStage == std::vector<std::string>{"mark-crashed", "outbox"});
+  CHECK(taskOf(world, "stage").at("afterStage") ==
+        nlohmann::json::parse(R"([{"name": "mark-crashed", "statement": "update executions set status = 'crashed'"},
+                                  {"name": "outbox", "statement": "delete from outbox"}])"));
+  for (const char* verb : {"inspect", "verify", "switch", "check"}) {
+    INFO(verb);
+    CHECK_FALSE(taskOf(world, verb).contains("afterStage"));
+  }
+}
+
+TEST_CASE("Given afterStage of the class and data that stays, when planned, then nothing of it is announced") {
+  World world = dryRun();
+  world.databases["shop"].schema = "1.0.0";
+  world.frameworkClass.spec.stores[0].afterStage = {{"outbox", "delete from outbox"}};
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Planned);
+  CHECK(world.rollback->status.plan->stores[0].afterStage.empty());
+}
+
+TEST_CASE("Given a statement of afterStage that fails, when staged, then nothing was touched and the message has why") {
+  World world;
+  Outcome bad;
+  bad.kind = Outcome::Kind::Failed;
+  bad.code = "AfterStageFailed";
+  bad.message = "statement \"outbox\" of afterStage failed on the staged copy: relation \"outbox\" does not exist";
+  world.scripted["stage"] = bad;
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Failed);
+  REQUIRE(world.rollback->status.reason == "NothingTouched");
+  REQUIRE(world.rollback->status.message.find("relation \"outbox\" does not exist") != std::string::npos);
+  REQUIRE(world.serving());
+  REQUIRE(world.lockFree());
 }
 
 TEST_CASE("Given otherClients, when planned and switched, then the Jobs may end sessions of others, or may not") {

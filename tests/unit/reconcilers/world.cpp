@@ -130,6 +130,20 @@ void World::addStore(const std::string& name, bool ownServer) {
   databases[name] = {++oids_, true, "2.0.0", "written by 2.0.0"};
 }
 
+void World::addCronJob(int runMillis) {
+  framework.spec.components.push_back({"report", "CronJob", "report", "", ""});
+  cronJob.emplace();
+  cronJob->kind = "CronJob";
+  cronJob->meta.name = "report";
+  cronJob->meta.namespace_ = "demo";
+  cronJob->meta.uid = "cronjob-uid";
+  cronJob->schedule = "*/5 * * * *";
+  cronJob->containers = {{"report", "localhost/demo-app:2.0.0", {}}};
+  cronJob->statusReplicas = runMillis > 0 ? 1 : 0;
+  cronRunMillis = runMillis;
+  touch(cronJob->meta);
+}
+
 bool World::isLive(const std::string& name) const {
   const auto& stores = framework.spec.stores;
   return std::any_of(stores.begin(), stores.end(), [&](const auto& s) { return s.postgres->database == name; });
@@ -160,6 +174,7 @@ reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
   in.repositoryClaimExists = repositoryClaimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
+  if (cronJob) in.workloads["CronJob/report"] = {cronJob, {}};
   for (const auto& [name, model] : jobs) {
     if (model.ownerUid != ownerUid) continue;
     reconcilers::JobView view;
@@ -310,10 +325,30 @@ bool World::send(const kube::Request& request) {
     touch(deployment.meta);
     return true;
   }
+  if (plural == "cronjobs" && cronJob) {
+    if (body["metadata"]["resourceVersion"] != cronJob->meta.resourceVersion ||
+        body["metadata"]["uid"] != cronJob->meta.uid)
+      return false;
+    if (body.contains("spec") && body["spec"].contains("suspend")) {
+      cronJob->replicas = body["spec"]["suspend"] ? 0 : 1;
+      if (!lockFree() && cronJob->replicas != 0 && livePods() == 0)
+        violation("a CronJob goes on while no pod of the application runs");
+    } else if (body.contains("spec")) {
+      if (cronJob->replicas != 0 || cronJob->statusReplicas > 0)
+        violation("a CronJob's image was changed while it runs");
+      cronJob->containers[0].image = body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"];
+    } else {
+      for (const auto& [name, value] : body["metadata"]["annotations"].items()) cronJob->meta.annotations[name] = value;
+    }
+    ++cronJob->meta.generation;
+    touch(cronJob->meta);
+    return true;
+  }
   if (plural == "pods") {
     for (auto& [name, model] : jobs)
       if (model.pod.meta.name == request.name) {
-        if (livePods() > 0) violation("S8: go was given while the application runs");
+        if (livePods() > 0 || (cronJob && (cronJob->replicas != 0 || cronJob->statusReplicas > 0)))
+          violation("S8: go was given while the application runs");
         model.pod.meta.annotations[api::kAnnotationGo] = body["metadata"]["annotations"][api::kAnnotationGo];
         if (goesMissed > 0)
           --goesMissed;
@@ -549,6 +584,10 @@ void World::runMover(ModelJob& model) {
 
 void World::step(int millis) {
   now += Millis(millis);
+  if (cronJob && cronJob->replicas == 0 && cronJob->statusReplicas > 0 && (cronRunMillis -= millis) <= 0) {
+    cronJob->statusReplicas = 0;
+    log.push_back("the Job of CronJob/report ends");
+  }
   for (auto& [name, model] : jobs) {
     if (model.job.suspended || model.job.complete || model.job.failedCondition) continue;
     if (!model.podStarted) {

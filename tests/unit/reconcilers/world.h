@@ -66,6 +66,8 @@ class World {
   api::Framework framework;
   api::FrameworkClass frameworkClass;
   kube::Workload deployment, database;
+  std::optional<kube::Workload> cronJob;  // a component too; its statusReplicas are the Jobs of it that run
+  int cronRunMillis = 0;                  // how long those run on
   std::vector<kube::Pod> pods;
   std::map<std::string, ModelJob> jobs;
   std::optional<kube::ConfigMap> ledger;
@@ -75,6 +77,8 @@ class World {
   std::string runner;                   // the last ServiceAccount a request was sent as
   std::vector<std::string> violations;  // of rules any request must keep
 
+  // A CronJob of the application's image, one of whose Jobs runs for so long from when it is suspended.
+  void addCronJob(int runMillis);
   // One more store, `name`, in a database of that name: on the server of the first, or on one of its own.
   void addStore(const std::string& name, bool ownServer);
   bool isLive(const std::string& name) const;  // it has the name of a store's database

@@ -37,12 +37,18 @@ struct DataCheck {
   std::optional<std::int64_t> min;
 };
 
+// SQL run on the staged copy once it was found equal to the backup.
+struct AfterStageStatement {
+  std::string name, statement;
+};
+
 struct StoreClass {
   std::string name;
   std::string driver = "postgres";
   bool optional = false;
   std::string schemaQuery;  // spec.stores[].schema.query: its rows, as a set, are the schema level
   std::vector<DataCheck> checks;
+  std::vector<AfterStageStatement> afterStage;  // in this order
 };
 
 struct KeyClass {

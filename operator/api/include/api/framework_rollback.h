@@ -94,6 +94,7 @@ struct PlannedStore {
   std::vector<PlannedTable> tables;  // those whose rows differ, those that lose most first
   int tablesDiffering = 0;           // all of them, listed or not
   std::vector<PlannedClient> clients;
+  std::vector<std::string> afterStage;  // names of the class's statements that are run on the staged copy
   bool operator==(const PlannedStore&) const = default;
 };
 
@@ -127,8 +128,9 @@ struct RollbackPlan {
   std::vector<std::string> checks;  // what Verify will ask
   PlannedDowntime downtime;
   std::vector<PlannedWriter> writers;
-  std::string dataLoss;     // what will be lost, in words
-  std::string frozenClass;  // JSON of the class spec this rollback works with
+  std::vector<std::string> schedules;  // what runs by the clock, and what becomes of it
+  std::string dataLoss;                // what will be lost, in words
+  std::string frozenClass;             // JSON of the class spec this rollback works with
   bool operator==(const RollbackPlan&) const = default;
 };
 

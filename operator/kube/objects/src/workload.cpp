@@ -44,8 +44,10 @@ void readOwner(const Fields& entry, Workload& workload) {
   owner.manager = entry.string("manager");
   owner.subresource = entry.string("subresource");
   const Fields spec = entry.object("fieldsV1").object("f:spec");
-  owner.replicas = spec.has("f:replicas");
-  spec.object("f:template")
+  owner.replicas = spec.has("f:replicas") || spec.has("f:suspend");
+  const Fields job = spec.object("f:jobTemplate").object("f:spec");
+  (spec.has("f:template") ? spec : job)
+      .object("f:template")
       .object("f:spec")
       .object("f:containers")
       .members([&](const std::string& key, const Fields& each) {
@@ -63,7 +65,9 @@ void readOwner(const Fields& entry, Workload& workload) {
 std::string kindOf(const Fields& object) {
   const std::string kind = object.string("kind");
   if (!kind.empty()) return kind;
-  return object.object("spec").has("updateStrategy") ? "StatefulSet" : "Deployment";
+  const Fields spec = object.object("spec");
+  if (spec.has("jobTemplate")) return "CronJob";
+  return spec.has("updateStrategy") ? "StatefulSet" : "Deployment";
 }
 
 }  // namespace
@@ -76,6 +80,7 @@ const Container* Workload::container(const std::string& name) const {
 }
 
 bool Workload::rolledOut() const {
+  if (isCronJob()) return true;
   return observedGeneration >= meta.generation && statusReplicas == replicas && updatedReplicas == replicas &&
          readyReplicas == replicas;
 }
@@ -89,24 +94,28 @@ Result<Workload> decodeWorkload(std::string_view text) {
 
   Workload workload;
   workload.kind = kindOf(object);
-  if (workload.kind != "Deployment" && workload.kind != "StatefulSet") {
-    return Error{ErrorCode::Protocol, "reading a Deployment or StatefulSet: the object is a " + workload.kind};
+  const bool cron = workload.isCronJob();
+  if (!cron && workload.kind != "Deployment" && workload.kind != "StatefulSet") {
+    return Error{ErrorCode::Protocol, "reading a Deployment, StatefulSet or CronJob: the object is a " + workload.kind};
   }
   workload.meta = decode::readMeta(object);
   std::string unread;  // who else writes is said where it can be read; nothing is decided from it alone
   Fields(*document, unread).object("metadata").each("managedFields", [&](const Fields& entry) {
     readOwner(entry, workload);
   });
-  workload.replicas = spec.count("replicas", 1);
+  workload.replicas = cron ? (spec.boolean("suspend") ? 0 : 1) : spec.count("replicas", 1);
+  workload.schedule = spec.string("schedule");
   workload.paused = spec.boolean("paused");
   workload.selector = spec.object("selector").stringMap("matchLabels");
-  readPodTemplate(spec.object("template").object("spec"), workload);
+  readPodTemplate((cron ? spec.object("jobTemplate").object("spec") : spec).object("template").object("spec"),
+                  workload);
   workload.whenScaled = spec.object("persistentVolumeClaimRetentionPolicy").string("whenScaled");
   spec.each("volumeClaimTemplates", [&](const Fields& claim) {
     workload.volumeClaimTemplates.push_back(claim.object("metadata").string("name"));
   });
   workload.observedGeneration = status.integer("observedGeneration");
   workload.statusReplicas = status.count("replicas");
+  if (cron) status.each("active", [&](const Fields&) { ++workload.statusReplicas; });
   workload.readyReplicas = status.count("readyReplicas");
   workload.updatedReplicas = status.count("updatedReplicas");
   workload.availableReplicas = status.count("availableReplicas");

@@ -58,7 +58,7 @@ class Triggers {
   runtime::Store<api::FrameworkBackup> backups_;
   runtime::Store<api::BackupRepository> repositories_;
   runtime::Store<api::FrameworkClass> classes_;
-  runtime::Store<Trace> jobs_, pods_, deployments_, statefulSets_;
+  runtime::Store<Trace> jobs_, pods_, deployments_, statefulSets_, cronJobs_;
 };
 
 }  // namespace rollback::manager

@@ -4,7 +4,8 @@
 // CREATE DATABASE is the fence: whoever finds the attempt's name taken never restores into it. Everything that comes
 // out of the archive runs in sessions logged in as the application's role, because SET ROLE under a superuser is undone
 // by RESET ROLE; the admin makes the database, the extensions the live database has too, and the settings. What is
-// restored is hashed before, and again after.
+// restored is hashed before, and again after. What the class wants done to the rows (afterStage) comes after the
+// comparison, and closing last: a copy on which it was run once is never run on again, as it is never filled twice.
 //
 // long for one file: it is one sequence of steps, each a few lines, and splitting it would hide their order.
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "drop.h"
 #include "laps.h"
+#include "mover/after_stage.h"
 #include "mover/archive.h"
 #include "mover/backup_folder.h"
 #include "mover/content.h"
@@ -57,17 +59,16 @@ class Stage {
     if (auto ok = create(); !ok) return created_ ? failed(ok.error()) : refused(ok.error());
     if (auto ok = fill(); !ok) return failed(ok.error());
     if (auto ok = compare(); !ok) return failed(ok.error());
+    if (auto ok = changeRows(); !ok) return failed(ok.error());
     if (auto ok = close(); !ok) return failed(ok.error());
     const auto took = std::chrono::duration_cast<std::chrono::seconds>(env_.clock.now() - started_);
-    return succeeded(nlohmann::json{
-        {"stageOid", stageOid_},
-        {"systemIdentifier", identity_.systemIdentifier},
-        {"liveOid", liveOid_},
-        {"rows", rows_},
-        {"bytes", bytes_},
-        {"seconds", took.count()},
-        {"phases",
-         laps_.json()}}.dump());
+    nlohmann::json result = {{"stageOid", stageOid_}, {"systemIdentifier", identity_.systemIdentifier},
+                             {"liveOid", liveOid_},   {"rows", rows_},
+                             {"bytes", bytes_},       {"seconds", took.count()},
+                             {"phases", laps_.json()}};
+    for (const auto& statement : touched_)
+      result["afterStage"].push_back({{"name", statement.name}, {"rows", statement.rows}});
+    return succeeded(result.dump());
   }
 
  private:
@@ -479,6 +480,16 @@ class Stage {
     return {};
   }
 
+  // ---- what the restored data would do a second time ----
+  Result<void> changeRows() {
+    if (task_.afterStage.empty()) return {};
+    auto touched = runAfterStage(env_, name(), task_, deadline_);
+    if (!touched) return touched.error();
+    touched_ = std::move(*touched);
+    laps_.lap("afterStage");
+    return {};
+  }
+
   // ---- the end ----
   Result<void> close() {
     if (auto ok = maintenance(); !ok) return ok;
@@ -518,7 +529,8 @@ class Stage {
   std::unique_ptr<Session> session_;
   Oid stageOid_ = 0, liveOid_ = 0;
   bool created_ = false;
-  std::int64_t rows_ = 0, bytes_ = 0;
+  std::int64_t rows_ = 0, bytes_ = 0;  // rows_: as they were compared
+  std::vector<StatementRows> touched_;
 };
 
 }  // namespace

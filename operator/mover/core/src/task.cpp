@@ -85,6 +85,11 @@ void readTask(Fields& in, Task& task) {
   });
   in.object("schema", [&](Fields& at) { at.text("query", task.schemaQuery); });
   in.objects("checks", [&](Fields& at) { readCheck(at, task.checks.emplace_back()); });
+  in.objects("afterStage", [&](Fields& at) {
+    auto& statement = task.afterStage.emplace_back();
+    at.text("name", statement.name);
+    at.text("statement", statement.statement);
+  });
   in.objects("keys", [&](Fields& at) { at.text("name", task.keys.emplace_back()); });
   in.object("expect", [&](Fields& at) {
     at.text("systemIdentifier", task.expect.systemIdentifier);

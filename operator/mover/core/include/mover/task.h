@@ -29,6 +29,10 @@ struct CheckQuery {
   std::optional<double> min;
 };
 
+struct NamedStatement {
+  std::string name, statement;
+};
+
 struct HealthUrl {
   std::string name, url;
   std::vector<int> status;
@@ -53,6 +57,7 @@ struct Task {
   std::string repositoryPath, repositoryDigest;
   std::string schemaQuery;
   std::vector<CheckQuery> checks;
+  std::vector<NamedStatement> afterStage;  // stage: run on the copy once it was found equal to the backup
   std::vector<std::string> keys;
   struct Expect {
     std::string systemIdentifier, schemaDigest, structureDigest;

@@ -30,6 +30,7 @@ inline const Resource kPersistentVolumeClaims{"", "v1", "persistentvolumeclaims"
 inline const Resource kEvents{"events.k8s.io", "v1", "events", "Event"};
 inline const Resource kLeases{"coordination.k8s.io", "v1", "leases", "Lease"};
 inline const Resource kJobs{"batch", "v1", "jobs", "Job"};
+inline const Resource kCronJobs{"batch", "v1", "cronjobs", "CronJob"};
 inline const Resource kDeployments{"apps", "v1", "deployments", "Deployment"};
 inline const Resource kStatefulSets{"apps", "v1", "statefulsets", "StatefulSet"};
 inline const Resource kHorizontalPodAutoscalers{"autoscaling", "v2", "horizontalpodautoscalers",

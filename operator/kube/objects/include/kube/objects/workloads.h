@@ -30,15 +30,16 @@ struct Container {
 struct FieldOwner {
   std::string manager;              // "argocd-controller", "kubectl-client-side-apply"
   std::string subresource;          // "scale" where it was written through that
-  bool replicas = false;            // spec.replicas
+  bool replicas = false;            // spec.replicas, of a CronJob spec.suspend
   std::vector<std::string> images;  // containers whose image it wrote
 };
 
-// A Deployment or StatefulSet.
+// A Deployment, StatefulSet or CronJob.
 struct Workload {
-  std::string kind;  // Deployment, StatefulSet
+  std::string kind;  // Deployment, StatefulSet, CronJob
   ObjectMeta meta;
-  int replicas = 1;  // spec.replicas, defaulted
+  int replicas = 1;      // spec.replicas, defaulted; of a CronJob 0 while it is suspended, else 1
+  std::string schedule;  // of a CronJob; else empty
   bool paused = false;
   std::map<std::string, std::string> selector;  // matchLabels
   std::vector<Container> containers, initContainers;
@@ -50,11 +51,14 @@ struct Workload {
   std::string whenScaled;                         // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
   std::vector<std::string> volumeClaimTemplates;  // StatefulSet
   std::int64_t observedGeneration = 0;
-  int statusReplicas = 0, readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
+  int statusReplicas = 0;  // of a CronJob how many of its Jobs run, which its status tells late
+  int readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
   std::vector<FieldOwner> fieldOwners;  // those who wrote replicas or an image; at most 32
 
   const Container* container(const std::string& name) const;
-  // Every replica runs the present template and is ready: status is current and updated = ready = replicas.
+  bool isCronJob() const { return kind == "CronJob"; }
+  // Every replica runs the present template and is ready: status is current and updated = ready = replicas. A CronJob
+  // has nothing to roll out: its next Job runs the present template.
   bool rolledOut() const;
 };
 

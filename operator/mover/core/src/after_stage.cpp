@@ -1,0 +1,131 @@
+#include "mover/after_stage.h"
+
+#include <algorithm>
+
+#include "mover/content.h"
+#include "mover/outcome.h"
+#include "mover/quoting.h"
+
+namespace rollback::mover {
+namespace {
+
+Error afterStageFailed(const std::string& what) {
+  return problem(ErrorCode::Conflict, "AfterStageFailed", what + "; live was not touched");
+}
+
+std::string called(const NamedStatement& statement) { return "statement \"" + statement.name + "\" of afterStage"; }
+
+// What the server says of a statement is the statement's failure; a session that is lost is not.
+Error failedIn(const std::string& what, const Error& error) {
+  if (sqlState(error).empty() || connectionLost(error)) return during(what, error);
+  return afterStageFailed(what + " failed on the staged copy: " + error.message);
+}
+
+// The statement as text within plpgsql, so psql never reads it: no backslash command, no ":name", no end of it by a
+// semicolon. EXECUTE refuses whatever begins or ends a transaction, and VACUUM and its like refuse to run in one.
+//
+// EXECUTE would run several statements, and tell the rows of the last: a cursor is not opened for them. That a cursor
+// is not opened for one statement that answers no rows either has the same SQLSTATE and other words, and the words are
+// of the server's language: so they are compared with those about two statements.
+std::string block(const std::string& statement) {
+  const std::string body = "declare one constant text := " + literal(statement) + R"(;
+  several text; c refcursor; touched bigint;
+begin
+  begin
+    open c for execute 'select; select';
+  exception when invalid_cursor_definition then several := sqlerrm;
+  end;
+  begin
+    open c for execute one;
+    close c;
+  exception when invalid_cursor_definition then
+    if sqlerrm = several then raise exception 'it is not exactly one statement'; end if;
+  end;
+  execute one;
+  get diagnostics touched = row_count;
+  perform pg_catalog.set_config('frb.rows', touched::pg_catalog.text, true);
+end)";
+  return "do " + literal(body);
+}
+
+// The settings a session of the application begins with, where ours pins others. Row security needs none: of a table
+// that hides rows from the application there is no equal copy.
+constexpr char kBegin[] =
+    "/* after stage */ select pg_catalog.txid_current(), (select count(pg_catalog.set_config(name, reset_val, true)) "
+    "from pg_catalog.pg_settings where name in ('search_path', 'TimeZone', 'DateStyle', 'IntervalStyle', "
+    "'extra_float_digits', 'bytea_output', 'lc_monetary'))";
+constexpr char kTouched[] =
+    "/* after stage */ select pg_catalog.txid_current(), pg_catalog.current_setting('frb.rows', true)";
+
+Result<std::vector<StatementRows>> runAll(Environment& env, Session& session, const Task& task, Deadline deadline) {
+  if (auto ok = session.query("begin", deadline); !ok) return during("beginning afterStage", ok.error());
+  auto begun = session.query(kBegin, deadline);
+  if (!begun) return during("beginning afterStage", begun.error());
+  std::vector<StatementRows> out;
+  for (const auto& statement : task.afterStage) {
+    env.progress.report(out.size(), task.afterStage.size(), "statements", "afterStage " + statement.name);
+    if (auto ok = session.query(block(statement.statement), deadline); !ok)
+      return failedIn(called(statement), ok.error());
+    auto touched = session.query(kTouched, deadline);
+    if (!touched) return failedIn(called(statement), touched.error());
+    // Nothing we know of gets here; what was changed would not be all or nothing any more.
+    if (text(touched->at(0), 0) != text(begun->at(0), 0))
+      return afterStageFailed(called(statement) + " left the transaction it is run in");
+    out.push_back({statement.name, number(touched->at(0), 1)});
+  }
+  // Deferred constraints and triggers are judged here.
+  if (auto ok = session.query("commit", deadline); !ok)
+    return failedIn("committing the statements of afterStage", ok.error());
+  return out;
+}
+
+// Everything that is compared with the backup but the rows, one line each, sorted. Large objects have owners, and are
+// data.
+Result<std::vector<std::string>> schemaLines(Environment& env, const std::string& database, const Task& task,
+                                             Deadline deadline) {
+  auto session = env.database.open(database, Login::App, {}, deadline);
+  if (!session) return session.error();
+  auto out = structureLines(**session, deadline);
+  if (!out) return out.error();
+  auto owners = ownerLines(**session, deadline);
+  if (!owners) return owners.error();
+  for (auto& line : *owners)
+    if (line.rfind("large object ", 0) != 0) out->push_back(std::move(line));
+  auto present = extensions(**session, deadline);
+  if (!present) return present.error();
+  for (const auto& extension : *present)
+    out->push_back("extension " + extension.name + " " + extension.version + " in " + extension.schema);
+  if (!task.schemaQuery.empty()) {
+    auto level = schemaLevel(**session, task.schemaQuery, deadline);
+    if (!level) return level.error();
+    for (const auto& name : level->names) out->push_back("schema level " + name);
+    if (!level->known()) out->push_back("schema level unknown: " + level->unknownReason);
+  }
+  std::sort(out->begin(), out->end());
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<StatementRows>> runAfterStage(Environment& env, const std::string& database, const Task& task,
+                                                 Deadline deadline) {
+  auto before = schemaLines(env, database, task, deadline);
+  if (!before) return before.error();
+  auto session = env.database.open(database, Login::App, {}, deadline);
+  if (!session) return session.error();
+  auto rows = runAll(env, **session, task, deadline);
+  // Its end takes back what is not committed, and what a statement set for the session with it.
+  session->reset();
+  if (!rows) return rows;
+  auto after = schemaLines(env, database, task, deadline);
+  if (!after) return after.error();
+  std::vector<std::string> differing;
+  std::set_symmetric_difference(before->begin(), before->end(), after->begin(), after->end(),
+                                std::back_inserter(differing));
+  if (!differing.empty())
+    return afterStageFailed("the statements of afterStage are for rows, and changed the schema of the staged copy: \"" +
+                            differing.front().substr(0, 300) + "\" is there only before or only after them");
+  return rows;
+}
+
+}  // namespace rollback::mover

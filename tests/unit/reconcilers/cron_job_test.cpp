@@ -1,0 +1,147 @@
+// A component that is a CronJob: suspended and its Jobs waited for while the application serves, its image switched
+// with the others, resumed with the application, forward and backward.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "endings.h"
+#include "rollback/target.h"
+
+using rollback::api::Phase;
+using rollback::test::kNew;
+using rollback::test::kOld;
+using rollback::test::refusal;
+using rollback::test::World;
+
+namespace {
+
+std::string story(const World& world) {
+  std::string out;
+  for (const auto& line : world.log) out += line + "\n";
+  if (world.rollback) out += "message: " + world.rollback->status.message + "\n";
+  for (const auto& line : world.violations) out += "VIOLATION " + line + "\n";
+  return out;
+}
+
+void requireBack(const World& world, const char* image) {
+  requireAtRest(world);
+  REQUIRE(world.deployment.containers[0].image == image);
+  REQUIRE(world.cronJob->containers[0].image == image);
+  REQUIRE(world.cronJob->replicas == 1);
+}
+
+// Where in the log a line begins so, or npos.
+std::size_t at(const World& world, const std::string& line) {
+  const auto found =
+      std::find_if(world.log.begin(), world.log.end(), [&](const auto& each) { return each.rfind(line, 0) == 0; });
+  return found == world.log.end() ? std::string::npos : static_cast<std::size_t>(found - world.log.begin());
+}
+
+}  // namespace
+
+TEST_CASE("Given a CronJob whose Job runs, when rolled back, then the application serves until that has ended") {
+  World world;
+  world.addCronJob(30000);
+  const bool ended = world.run();
+  INFO(story(world));
+  REQUIRE(ended);
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  requireBack(world, kOld);
+  REQUIRE(at(world, "PATCH cronjobs") < at(world, "the Job of CronJob/report ends"));
+  REQUIRE(at(world, "the Job of CronJob/report ends") < at(world, "PATCH deployments/scale"));
+  REQUIRE(world.rollback->status.downtime->milliseconds < 20000);
+}
+
+TEST_CASE("Given a CronJob that its owner had suspended, when rolled back, then it stays so, with the target's image") {
+  World world;
+  world.addCronJob(0);
+  world.cronJob->replicas = 0;
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  requireAtRest(world);
+  REQUIRE(world.cronJob->replicas == 0);
+  REQUIRE(world.cronJob->containers[0].image == kOld);
+}
+
+TEST_CASE("Given a CronJob, when the rollback reverts, is aborted or lost at any pass, then it goes on as before") {
+  const std::string how = GENERATE("unhealthy", "abort", "lost");
+  for (int at = 0; at < 400; ++at) {
+    World world;
+    world.addCronJob(4000);
+    if (how == "unhealthy") world.brokenImages = {kOld};
+    int passes = 0;
+    while (!world.ended() && passes < at) world.pass(), ++passes;
+    if (world.ended()) {
+      REQUIRE(at > 20);
+      break;
+    }
+    // Whatever this pass decided is lost on its way, or its first write alone is executed.
+    if (how == "unhealthy") world.pass(static_cast<std::size_t>(at % 2));
+    // Asked for when it is too late.
+    const bool over = world.lockFree() && world.framework.status.kept.size() == 1;
+    if (how == "abort") world.rollback->spec.abort = true;
+    if (how == "lost") {
+      world.loseRollback(true);
+      const bool free = world.runFramework();
+      INFO("at pass " << at << "\n" << story(world));
+      REQUIRE(free);
+    } else {
+      const bool ended = world.run();
+      INFO("at pass " << at << "\n" << story(world));
+      REQUIRE(ended);
+    }
+    INFO(how << " at pass " << at << "\n" << story(world));
+    requireBack(world, over || (world.rollback && world.rollback->status.phase == Phase::Succeeded) ? kOld : kNew);
+    if (how == "unhealthy") break;  // every pass of a revert is another test's
+  }
+}
+
+TEST_CASE(
+    "Given somebody who resumes the CronJob each time, when quiescing, then it is said, and nothing was stopped") {
+  World world;
+  world.addCronJob(0);
+  for (int i = 0; i < 400 && !world.ended(); ++i) {
+    world.pass();
+    if (world.cronJob->replicas != 0 || world.rollback->status.step != "Quiesce") continue;
+    world.cronJob->replicas = 1;
+    ++world.cronJob->meta.generation;
+    world.cronJob->meta.resourceVersion += "0";
+  }
+  INFO(story(world));
+  REQUIRE(world.run());
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "ReplicasContested");
+  REQUIRE(at(world, "PATCH deployments/scale") == std::string::npos);
+  requireBack(world, kNew);
+}
+
+TEST_CASE(
+    "Given a CronJob, when planned, then the plan says what becomes of its schedule, and nobody waits for its start") {
+  World world;
+  world.addCronJob(0);
+  world.rollback->spec.mode = "Plan";
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Planned);
+  const auto& plan = *world.rollback->status.plan;
+  REQUIRE(plan.schedules.size() == 1);
+  CHECK(plan.schedules[0].find("CronJob/report (*/5 * * * *) is suspended from Quiesce to Resume") == 0);
+  CHECK(plan.downtime.startLimitSeconds == 60);  // the Deployment's alone
+  CHECK(world.cronJob->replicas == 1);
+}
+
+TEST_CASE(
+    "Given a component whose image is of no version of the framework, when rolled back, then it keeps its image") {
+  World world;
+  world.addCronJob(0);
+  const std::string image =
+      GENERATE("docker.io/curlimages/curl:8.10.1", "localhost/demo-app:1.9.9", "localhost/job:2.0.0");
+  world.cronJob->containers[0].image = image;
+  REQUIRE(world.run());
+  INFO(story(world));
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  const std::string expected = image == "localhost/demo-app:1.9.9" ? kOld
+                               : image == "localhost/job:2.0.0"    ? "localhost/job:1.0.0"
+                                                                   : image;
+  REQUIRE(world.cronJob->containers[0].image == expected);
+}
