@@ -76,6 +76,8 @@ std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, c
       break;
     }
   }
+  std::stable_partition(ordered.begin(), ordered.end(),
+                        [](const ComponentView& view) { return view.component->workloadKind != "CronJob"; });
   return ordered;
 }
 

@@ -27,8 +27,8 @@ struct ComponentView {
   std::string imageId() const;
 };
 
-// In start order: the class's order, each component after those it depends on; what the class does not know comes last.
-// The first one's image says the version of the framework.
+// In start order: the class's order, each component after those it depends on; what the class does not know comes last,
+// and after it all CronJobs. The first one's image says the version of the framework.
 std::vector<ComponentView> componentsInStartOrder(const NamespaceSnapshot& ns, const api::FrameworkSpec& framework,
                                                   const api::FrameworkClassSpec& frameworkClass);
 

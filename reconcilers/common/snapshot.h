@@ -17,10 +17,11 @@
 
 namespace rollback::reconcilers {
 
-// A workload the framework names, and the pods its selector matches.
+// A workload the framework names, and what runs of it.
 struct WorkloadView {
   std::optional<kube::Workload> workload;  // absent: it does not exist
-  std::vector<kube::Pod> pods;
+  std::vector<kube::Pod> pods;             // that its selector matches; of a CronJob, those of its Jobs
+  std::vector<std::string> runs{};         // of a CronJob: its Jobs that have not ended
 };
 
 // Whether the namespace let us in: the answer of a SelfSubjectAccessReview asked as its runner.

@@ -24,7 +24,8 @@ struct Step {
 constexpr std::array kSteps{Step{"StopJobs", stopJobsStep}, Step{"RevertQuiesce", revertQuiesceStep},
                             Step{"SwitchBack", switchBackStep}, Step{"RevertResume", revertResumeStep},
                             Step{"Discard", discardStep}};
-constexpr std::array kLines{"StopJobs", "RevertQuiesce", "SwitchBack", "RestoreImage", "RevertResume", "Discard"};
+constexpr std::array kLines{"StopJobs",     "RevertQuiesce", "SwitchBack",      "RestoreImage",
+                            "RevertResume", "Discard",       "SuspendCronJobs", "ResumeCronJobs"};
 // Before a step that failed is tried again: a quarter of the time that the taking back has gone on, within these. What
 // disturbs it is mostly over in moments, and the application may be stopped; what is not, a person has to see to.
 constexpr Millis kLeastPause{15 * 1000}, kLongestPause{5 * 60 * 1000};
@@ -80,6 +81,7 @@ FrameworkAnswer finish(FrameworkPass& pass, StepContext& context) {
   std::string note = "rollback " + context.draft.meta.name +
                      ", which held the lock, is gone; the application is back as it was before it";
   if (!notReady.empty()) note += ", but not ready: " + notReady;
+  if (const auto why = cronJobsNotResumed(context); !why.empty()) note += "; " + why;
   for (const auto& copy : keep)
     note += "; what was written meanwhile is kept, closed, in database " + copy.name + " until " + copy.until;
   keepCopies(pass.draft.status, keep);

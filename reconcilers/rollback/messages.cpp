@@ -28,6 +28,7 @@ std::string successMessage(const StepContext& context) {
   }
   for (const auto& store : status.plan->stores)
     if (store.action == "Keep") text += " · store " + store.name + " was left alone: " + store.reason;
+  if (const auto why = cronJobsNotResumed(context); !why.empty()) text += " · " + why;
   if (!takesOver(context)) text += " · to undo: " + undoCommand(context.draft, true);
   return text;
 }

@@ -120,11 +120,10 @@ std::vector<std::string> plannedSchedules(const StepContext& context) {
       continue;
     }
     // https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedule-suspension
-    out.push_back(
-        what +
-        " is suspended from Quiesce to Resume, its Jobs that run are waited for while the application serves; "
-        "a run that falls due meanwhile is started when it is resumed, unless its startingDeadlineSeconds "
-        "has passed");
+    out.push_back(what +
+                  " is suspended from Quiesce until the target is verified, its Jobs that run are waited for while the "
+                  "application serves; a run that falls due meanwhile is started when it is resumed, unless its "
+                  "startingDeadlineSeconds has passed");
   }
   return out;
 }

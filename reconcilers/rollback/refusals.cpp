@@ -8,7 +8,7 @@ constexpr const char* kFramework = "kubectl edit framework {framework} -n {ns}";
 constexpr const char* kShowFramework = "kubectl get framework {framework} -n {ns} -o yaml";
 constexpr const char* kRecord = "kubectl describe frameworkrollback {name} -n {ns}";
 constexpr const char* kRollbacks = "kubectl get frameworkrollbacks -n {ns}";
-constexpr const char* kWorkloads = "kubectl get deployments,statefulsets -n {ns}";
+constexpr const char* kWorkloads = "kubectl get deployments,statefulsets,cronjobs -n {ns}";
 
 }  // namespace
 

@@ -135,9 +135,11 @@ std::optional<std::pair<std::string, std::string>> interruption(StepContext& con
   if (context.draft.meta.deleting()) return std::pair("Deleted", "the FrameworkRollback was deleted");
   if (spec.abort) return std::pair("Aborted", "spec.abort was set");
   WallTime deadline{};
-  if (parseTime(context.draft.status.deadline, deadline) && context.now() > deadline)
-    return std::pair("DeadlineExceeded",
-                     "spec.timeoutSeconds (" + std::to_string(spec.timeoutSeconds) + " s) have passed");
+  if (parseTime(context.draft.status.deadline, deadline) && context.now() > deadline) {
+    const std::string& last = context.draft.status.message;  // what it waited for, if for anything
+    return std::pair("DeadlineExceeded", "spec.timeoutSeconds (" + std::to_string(spec.timeoutSeconds) +
+                                             " s) have passed" + (last.empty() ? "" : ", " + last));
+  }
   if (step.phase != Phase::Planning && std::string(step.name) != "Lock" && !context.lock())
     return std::pair("LockLost", "the framework's lock was given to another");
   return std::nullopt;
@@ -161,6 +163,7 @@ Decision endOfRevert(StepContext& context) {
   const std::string notReady = notReadyAsBefore(context);
   std::string message = failed->name + " failed: " + failed->message + " · the application is back as it was before" +
                         (notReady.empty() ? "" : ", but not ready: " + notReady);
+  if (const auto why = cronJobsNotResumed(context); !why.empty()) message += " · " + why;
   for (const auto& previous : context.draft.status.previous)
     message +=
         " · what was written meanwhile is kept, closed, in database " + previous.name + " until " + previous.until;

@@ -48,7 +48,8 @@ void StepContext::beginAgain(const std::string& step) {
   const bool disturbed = record(step).token == "NotQuiesced";
   for (auto& line : draft.status.steps) {
     const bool failed = line.name == step || (disturbed && line.name == "RevertQuiesce");
-    if (!line.store.empty() || (!failed && line.name != "RestoreImage")) continue;
+    const bool part = line.name == "RestoreImage" || line.name == "SuspendCronJobs" || line.name == "ResumeCronJobs";
+    if (!line.store.empty() || (!failed && !part)) continue;
     line.attempt = 0;
     line.message.clear();
     line.token.clear();

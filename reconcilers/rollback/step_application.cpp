@@ -11,7 +11,11 @@ namespace {
 
 // S15: after this many writes to one field that somebody else set back, we stop and say so.
 constexpr int kContested = 8;
-constexpr const char* kSuspend = "SuspendCronJobs";  // the journal line of what Quiesce begins with
+// Journal lines of what CronJobs are told.
+constexpr const char* kSuspend = "SuspendCronJobs";
+constexpr const char* kResume = "ResumeCronJobs";
+// How long the way back waits for a CronJob's Job before it says so and begins again.
+constexpr std::chrono::seconds kRunsPatience{60};
 
 // Writes to fields that others may write too. Each is announced with the generation of the workload it changes: while
 // the workload is still at that one, it was not executed and is sent again; at a later one somebody has written since,
@@ -66,24 +70,32 @@ int startTimeoutSeconds(const ComponentView& component) {
   return seconds > 0 ? seconds : 300;
 }
 
-// The Jobs of a CronJob that run, and who waits for them.
+// The Jobs of a CronJob that run, or what is left of them.
 std::string runsOf(const ComponentView& component) {
-  return "waiting for " + std::to_string(component.view->workload->statusReplicas) + " Job(s) of " + component.key() +
-         " to end";
+  const auto& view = *component.view;
+  if (view.runs.empty())
+    return "waiting for " + std::to_string(livePods(component)) + " pod(s) of " + component.key() + " to end";
+  const std::string& job = view.runs.front();
+  return "waiting for Job " + job + " of " + component.key() + " to end" +
+         (view.runs.size() > 1 ? " and " + std::to_string(view.runs.size() - 1) + " more" : "") +
+         "; if it must not be waited for: kubectl delete job " + job + " -n " + view.workload->meta.namespace_;
 }
 
-// While the application serves still: a run that is under way ends by itself, which may take its time, and no further
-// one begins.
+bool isCronJob(const ComponentView& component) {
+  return component.view->workload && component.view->workload->isCronJob();
+}
+
+// Before the application is stopped: no further run begins, and one that is under way ends by itself, which may take
+// its time.
 StepResult suspendCronJobs(StepContext& context) {
   Writes writes;
   std::string waiting;
   for (const auto& component : context.components()) {
-    const auto& workload = component.view->workload;
-    if (!workload || !workload->isCronJob()) continue;
-    if (workload->replicas != 0)
-      writes.add(component, scaleTo(*workload, 0));
-    else if (workload->statusReplicas > 0)
-      waiting = runsOf(component) + "; the application serves meanwhile";
+    if (!isCronJob(component)) continue;
+    if (component.view->workload->replicas != 0)
+      writes.add(component, scaleTo(*component.view->workload, 0));
+    else if (!component.view->runs.empty() || livePods(component) > 0)
+      waiting = runsOf(component);
   }
   if (!writes.requests.empty())
     return writes.send(context, kSuspend, "suspending:", "ReplicasContested",
@@ -130,7 +142,8 @@ std::vector<kube::Request> fences(StepContext& context) {
     if (workload->replicas == 0 && resume->replicas > 0) continue;  // starting it will be a write
     const auto mark = workload->meta.annotations.find(api::kAnnotationFence);
     if (mark != workload->meta.annotations.end() && mark->second == context.draft.meta.uid) continue;
-    if (context.record("RevertResume").message.find(" " + component.key() + "@") != std::string::npos) continue;
+    const char* line = workload->isCronJob() ? kResume : "RevertResume";
+    if (context.record(line).message.find(" " + component.key() + "@") != std::string::npos) continue;
     requests.push_back(fence(*workload, context.draft.meta.uid));
   }
   return requests;
@@ -146,7 +159,7 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
     if (!it->view->workload) continue;  // deleted meanwhile: nothing of it can run
     if (it->view->workload->replicas != 0)
       writes.add(*it, scaleTo(*it->view->workload, 0));
-    else if (it->view->workload->isCronJob() && it->view->workload->statusReplicas > 0)
+    else if (!it->view->runs.empty())
       waiting = runsOf(*it);
     else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0)
       waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
@@ -185,7 +198,10 @@ StepResult quiesceStep(StepContext& context) {
     if (moved)
       return StepResult::act({kube::updateStatus(api::kFrameworks, framework.meta.namespace_, framework.meta.name,
                                                  api::encodeFrameworkStatus(framework))});
-    if (auto suspended = suspendCronJobs(context); suspended.kind != StepResult::Kind::Done) return suspended;
+    if (auto suspended = suspendCronJobs(context); suspended.kind != StepResult::Kind::Done) {
+      if (suspended.kind == StepResult::Kind::Wait) suspended.message += "; the application serves meanwhile";
+      return suspended;
+    }
     status.downtime = api::Downtime{formatMicroTime(context.now()), "", 0};
     return StepResult::record();
   }
@@ -204,7 +220,7 @@ StepResult setImages(StepContext& context, const std::string& recordName,
                                                      " is gone; re-create it at 0 replicas");
     if (component.container()->image == wanted->second) continue;
     if (component.view->workload->replicas != 0)
-      return StepResult::fail("NotQuiesced", component.key() + " was scaled up while it had to stay at 0");
+      return StepResult::fail("NotQuiesced", component.key() + " was started again while it had to rest");
     writes.add(component, setImage(*component.view->workload, component.container()->name, wanted->second));
   }
   if (writes.requests.empty()) return StepResult::done();
@@ -212,12 +228,13 @@ StepResult setImages(StepContext& context, const std::string& recordName,
                      "the image of " + writes.last + " is set back each time it is changed");
 }
 
-StepResult startApplication(StepContext& context, const std::string& recordName) {
+StepResult startApplication(StepContext& context, const std::string& recordName, bool whole) {
   auto& status = context.status();
   int allowed = 0;
+  std::optional<StepResult> broken;
   for (const auto& component : context.components()) {
     const auto* resume = resumeRecord(context, component.component->name);
-    if (!resume || resume->replicas == 0) continue;
+    if (!resume || resume->replicas == 0 || resume->workloadKind == "CronJob") continue;
     if (!component.view->workload)
       return StepResult::fail("WorkloadMissing",
                               component.key() + " is gone: re-create it with image " + resume->image);
@@ -228,16 +245,22 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
       return writes.send(context, recordName, "scaling up:", "ReplicasContested",
                          component.key() + " is scaled to 0 again each time it is started");
     }
-    if (component.view->workload->isCronJob()) continue;
     if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
-    if (const auto why = hopeless(component); !why.empty())
-      return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
+    std::string why = hopeless(component);
     WallTime since{};
-    if (parseTime(context.record(recordName).startedAt, since) && context.now() - since > std::chrono::seconds(allowed))
-      return StepResult::fail("NotReady",
-                              component.key() + " did not become ready within " + std::to_string(allowed) + " s");
+    if (!why.empty())
+      why = component.key() + " does not become ready: " + why;
+    else if (parseTime(context.record(recordName).startedAt, since) &&
+             context.now() - since > std::chrono::seconds(allowed))
+      why = component.key() + " did not become ready within " + std::to_string(allowed) + " s";
+    if (!why.empty()) {
+      if (!broken) broken = StepResult::fail("NotReady", why);
+      if (!whole) return *broken;
+      continue;
+    }
     return StepResult::wait("waiting for " + component.key() + " to become ready", Millis(1000));
   }
+  if (broken) return *broken;
   if (status.downtime && status.downtime->endedAt.empty()) {
     WallTime from{};
     parseTime(status.downtime->startedAt, from);
@@ -248,7 +271,28 @@ StepResult startApplication(StepContext& context, const std::string& recordName)
   return StepResult::done();
 }
 
-StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume"); }
+StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume", false); }
+
+StepResult resumeCronJobs(StepContext& context) {
+  Writes writes;
+  for (const auto& component : context.components()) {
+    const auto* resume = resumeRecord(context, component.component->name);
+    if (!resume || resume->replicas == 0 || !isCronJob(component)) continue;
+    if (component.view->workload->replicas == 0)
+      writes.add(component, scaleTo(*component.view->workload, resume->replicas));
+  }
+  if (writes.requests.empty()) return StepResult::done();
+  auto result = writes.send(context, kResume, "resuming:", "ReplicasContested",
+                            writes.last + " is suspended again each time it is resumed");
+  if (result.kind != StepResult::Kind::Fail) return result;
+  context.record(kResume).token = result.message;  // somebody wants it so: told, and no reason to go back
+  return StepResult::done();
+}
+
+std::string cronJobsNotResumed(const StepContext& context) {
+  const auto* record = context.findRecord(kResume);
+  return record ? record->token : std::string();
+}
 
 StepResult revertQuiesceStep(StepContext& context) {
   // Only what may run the target, or on switched data, has to stop; before that the application is simply started
@@ -262,6 +306,13 @@ StepResult revertQuiesceStep(StepContext& context) {
   for (const auto* store : context.switched())
     if (goGiven(context, *store)) untouched = false;
   if (untouched) return StepResult::done();
+  // Whatever serves goes on until no Job of a CronJob is left, which nobody can promise.
+  auto suspended = suspendCronJobs(context);
+  WallTime since{};
+  if (suspended.kind == StepResult::Kind::Wait && parseTime(context.record("RevertQuiesce").startedAt, since) &&
+      context.now() - since > kRunsPatience)
+    return StepResult::fail("RunsUnended", suspended.message);
+  if (suspended.kind != StepResult::Kind::Done) return suspended;
   auto& status = context.status();
   if (status.downtime && !status.downtime->endedAt.empty()) {
     status.downtime->endedAt.clear();  // it goes down once more: the gap is counted from its first beginning
@@ -284,8 +335,11 @@ StepResult revertResumeStep(StepContext& context) {
     if (result.kind != StepResult::Kind::Done) return result;
   }
   if (auto requests = fences(context); !requests.empty()) return StepResult::act(std::move(requests));
-  auto result = startApplication(context, "RevertResume");
-  if (result.kind == StepResult::Kind::Fail && result.code == "NotReady") {
+  auto result = startApplication(context, "RevertResume", true);
+  const bool notReady = result.kind == StepResult::Kind::Fail && result.code == "NotReady";
+  if (result.kind != StepResult::Kind::Done && !notReady) return result;
+  if (auto resumed = resumeCronJobs(context); resumed.kind != StepResult::Kind::Done) return resumed;
+  if (notReady) {
     // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.
     context.status().applicationHealthy = false;
     context.record("RevertResume").token = result.code;

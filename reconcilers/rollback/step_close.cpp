@@ -180,6 +180,8 @@ std::string changedSinceSwitch(const StepContext& context, const std::string& st
 
 StepResult closeStep(StepContext& context) {
   if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
+  // Not before the target is proven: a run that is due begins at once, and would be in the way of going back.
+  if (auto resumed = resumeCronJobs(context); resumed.kind != StepResult::Kind::Done) return resumed;
   const auto& downtime = context.status().downtime;
   std::vector<api::KeptCopy> keep;
   for (const auto* store : context.switched()) {

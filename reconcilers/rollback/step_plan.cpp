@@ -41,7 +41,7 @@ std::optional<StepResult> refuseVanishingClaims(const StepContext& context, cons
         "ClaimsVanish", what + " deletes its claims when it is scaled to 0",
         "kubectl patch " + component.key() + " -n " + namespace_ +
             " --type merge -p '{\"spec\": {\"persistentVolumeClaimRetentionPolicy\": {\"whenScaled\": \"Retain\"}}}'");
-  if (!workload.ephemeralVolumes.empty())
+  if (!workload.ephemeralVolumes.empty() && !workload.isCronJob())
     return refuse(
         "ClaimsVanish",
         what + " has the ephemeral volume " + workload.ephemeralVolumes.front() +

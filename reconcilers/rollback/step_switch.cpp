@@ -11,8 +11,7 @@ namespace {
 bool quiesced(const StepContext& context) {
   for (const auto& component : context.components()) {
     if (!component.view->workload) continue;
-    const auto& workload = *component.view->workload;
-    if (workload.replicas != 0 || (workload.isCronJob() && workload.statusReplicas > 0)) return false;
+    if (component.view->workload->replicas != 0 || !component.view->runs.empty()) return false;
     for (const auto& pod : component.view->pods)
       if (!pod.ended()) return false;
   }

@@ -42,8 +42,13 @@ StepResult stopApplication(StepContext& context, const std::string& recordName);
 // Sets the images (component → image) of components whose workload runs something else; only at zero replicas.
 StepResult setImages(StepContext& context, const std::string& recordName,
                      const std::vector<std::pair<std::string, std::string>>& images);
-// Scales back to the recorded replicas in start order, each rolled out before the next starts.
-StepResult startApplication(StepContext& context, const std::string& recordName);
+// Scales back to the recorded replicas in start order, each rolled out before the next starts; CronJobs are left as
+// they are. `whole`: one that does not become ready holds up no other, and is told at the end.
+StepResult startApplication(StepContext& context, const std::string& recordName, bool whole);
+// Lets CronJobs go on that did before. Never fails: one that somebody suspends again and again stays so.
+StepResult resumeCronJobs(StepContext& context);
+// Why one did not go on; empty: all that are to do.
+std::string cronJobsNotResumed(const StepContext& context);
 // A Job that looks from a component's own image, which brings nothing but the image: it reads, and has no task yet.
 JobSpec componentJob(const StepContext& context, const api::StepRecord& record, const std::string& step,
                      const std::string& component, const std::string& image);

@@ -50,14 +50,13 @@ std::vector<std::pair<std::string, std::string>> imagesFor(
       if (name == component) return image;
     return {};
   };
-  // An image of another repository and with another tag than the first component's is of no version of the framework:
-  // that of a CronJob which calls it by curl.
+  // A CronJob's image of another repository and with another tag than the first component's is of no version of the
+  // framework: it calls the application by curl.
   const auto* first = context.components().empty() ? nullptr : context.components().front().container();
   const auto ofTheFramework = [&](const ComponentView& component) {
-    if (!first) return true;
+    if (!first || !component.view->workload->isCronJob()) return true;
     const std::string &a = first->image, &b = component.container()->image;
-    const std::string own = versionOf(b);
-    return repositoryOf(a) == repositoryOf(b) || own.empty() || own == versionOf(a);
+    return repositoryOf(a) == repositoryOf(b) || versionOf(b).empty() || versionOf(b) == versionOf(a);
   };
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& component : context.components()) {

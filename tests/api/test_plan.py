@@ -210,7 +210,7 @@ class Refusals(unittest.TestCase):
         self.assertIn("(ClassNotFound)", ended("classless")["message"])
 
     def test_workload_that_does_not_exist(self):
-        self.refused("gone", "WorkloadMissing", "kubectl get deployments,statefulsets")
+        self.refused("gone", "WorkloadMissing", "kubectl get deployments,statefulsets,cronjobs")
 
     def test_second_framework_on_the_database_however_its_address_is_written(self):
         framework("first", host="db-of-two")

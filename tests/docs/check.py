@@ -17,7 +17,7 @@ NO_REASON = set("""
 BackupRepository ConfigMap CronJob Framework FrameworkBackup FrameworkRollback Job Pod ScaledObject StatefulSet Terminate
 ClassFound Ready Reconciling Stalled Staged StoresSupported Switched BackupVerified Verified
 True False Unknown Normal Warning Running Refused Known Match Differ Different Equal Subset
-ArmSwitch Cleanup Delete Go Inspect KeyRef Ledger RestoreImage Rollback Scan SetImage SuspendCronJobs Verifying
+ArmSwitch Cleanup Delete Go Inspect KeyRef Ledger RestoreImage ResumeCronJobs Rollback Scan SetImage SuspendCronJobs Verifying
 Databases DataCorruption Execute Hold Revert Undo FullRead IfNotPresent Keep Never PreUpgrade Require Restore Retain Skip OnRootMismatch RuntimeDefault
 CrashLoopBackOff CreateContainerConfigError CreateContainerError ErrImageNeverPull ErrImagePull ImagePullBackOff InvalidImageName
 RunContainerError

@@ -18,7 +18,7 @@ class AfterStage(harness.Case):
             create table app.outbox (id int primary key, note text); insert into app.outbox select g, E'it''s \\\\ :ERROR ' || g from generate_series(1, 5) g;
             create table app.parent (id int primary key); insert into app.parent values (1);
             create table app.child (id int references app.parent deferrable initially deferred); insert into app.child values (1);
-            create table app.pictures (lo oid); insert into app.pictures values (lo_from_bytea(0, 'large'));
+            create table app.pictures (lo oid); create view app.gallery as select lo from app.pictures; insert into app.pictures values (lo_from_bytea(0, 'large'));
             create procedure app.ends() language plpgsql as 'begin delete from app.outbox; commit; end';
             create function app.note() returns trigger language plpgsql as 'begin new.note := ''by '' || current_user || '' in '' || current_setting(''TimeZone''); return new; end';
             create trigger note before update on app.outbox for each row execute function app.note()""".replace("            ", ""))
@@ -140,6 +140,10 @@ class AfterStage(harness.Case):
                                 ("create index on outbox (note)", "outbox_note_idx"), ("alter sequence executions_id_seq increment 2", "executions_id_seq"),
                                 ("grant select on outbox to public", "app.outbox"), ("alter table outbox enable row level security", "app.outbox"),
                                 ("create function app.added() returns int language sql as 'select 1'", "app.added()"), ("create extension hstore schema public", "extension hstore"),
+                                ("alter table outbox disable trigger note", "outbox note D"), ("alter table outbox set (fillfactor = 50)", "table app.outbox"),
+                                ("create or replace function app.note() returns trigger language plpgsql as 'begin return null; end'", "note()"),
+                                ("create or replace view app.gallery as select lo from app.pictures where lo is not null", "gallery _RETURN"),
+                                ("create or replace rule quiet as on delete to app.child do instead nothing", "child quiet"),
                                 ("insert into migrations values ('0003')", "schema level 0003"), ("delete from migrations", "schema level")):
             with self.subTest(statement):
                 self.fails(statement, says=says)

@@ -240,7 +240,8 @@ http::Response ApiServer::list(const Call& call) {
     for (std::size_t at = 0, end; at < selector->second.size(); at = end + 1) {
       end = std::min(selector->second.find(',', at), selector->second.size());
       const std::string term = selector->second.substr(at, end - at);
-      wanted.emplace_back(term.substr(0, term.find('=')), term.substr(term.find('=') + 1));
+      const auto equals = term.find('=');  // without: whatever its value
+      wanted.emplace_back(term.substr(0, equals), equals == std::string::npos ? "" : term.substr(equals + 1));
     }
   // A page goes on after a name; its token is good while the version it names is not too old.
   std::string from;
@@ -264,7 +265,8 @@ http::Response ApiServer::list(const Call& call) {
     const json* labels = nullptr;
     if (const auto meta = it->second.object.find("metadata"); meta->contains("labels")) labels = &(*meta)["labels"];
     const bool matches = std::all_of(wanted.begin(), wanted.end(), [&](const auto& term) {
-      return labels && text(*labels, term.first.c_str()) == term.second;
+      if (!labels) return false;
+      return term.second.empty() ? labels->contains(term.first) : text(*labels, term.first.c_str()) == term.second;
     });
     if (!matches) continue;
     if (count == limit) {

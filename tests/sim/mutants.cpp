@@ -96,7 +96,7 @@ void mutateSnapshot(Mutant mutant, reconcilers::RollbackSnapshot& in) {
       break;
     case Mutant::RunsUnseen:
       for (auto& [key, view] : in.ns.workloads)
-        if (view.workload && view.workload->isCronJob()) view.workload->statusReplicas = 0, view.pods.clear();
+        if (view.workload && view.workload->isCronJob()) view.runs.clear(), view.pods.clear();
       break;
     case Mutant::LockOverwritten:
       if (in.ns.framework && in.ns.framework->status.activeRollback &&

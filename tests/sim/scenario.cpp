@@ -438,7 +438,8 @@ void Stage::mutateWorld() {
 
 Verdict Stage::play() {
   if (is("stores") || is("stores-revert") || (is("random") && dice_.chance(0.3))) world_.addStore("ledger", "ledger");
-  furnish(world_, is("cron-job") || is("cron-job-revert") || (is("random") && dice_.chance(0.25)));
+  const bool cronJob = is("cron-job") || is("cron-job-revert") || is("undo") || is("held-deleted");
+  furnish(world_, cronJob || (is("random") && dice_.chance(0.25)));
   world_.pass(Millis(3000));
   setTheScene();
   mutateWorld();

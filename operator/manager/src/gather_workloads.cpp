@@ -6,50 +6,62 @@
 namespace rollback::manager {
 namespace {
 
+using reconcilers::NamespaceSnapshot;
+
+constexpr const char* kJobName = "batch.kubernetes.io/job-name";
+
 std::string selectorText(const std::map<std::string, std::string>& labels) {
   std::string out;
   for (const auto& [key, value] : labels) out += (out.empty() ? "" : ",") + key + "=" + value;
   return out;
 }
 
+bool hasContainerOf(const kube::Pod& pod, const kube::Workload& workload) {
+  return std::any_of(pod.containers.begin(), pod.containers.end(),
+                     [&](const auto& status) { return workload.container(status.name) != nullptr; });
+}
+
 }  // namespace
 
-Result<void> Gatherer::pods(const std::string& namespace_, const std::string& selector, reconcilers::WorkloadView& view,
-                            const Call& call) {
-  const auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline,
-                                    call.cancel, [&](std::string_view item) -> Result<void> {
-                                      auto pod = kube::decodePod(item);
-                                      if (!pod) return pod.error();
-                                      view.pods.push_back(std::move(*pod));
-                                      return {};
-                                    });
+// The Jobs of CronJobs that have not ended, those made by hand with --from among them, and their pods. A CronJob's own
+// status learns of them late. A pod whose Job was deleted tells no more whose it was: it is taken for that of each
+// CronJob with a container of that name.
+Result<void> Gatherer::runs(NamespaceSnapshot& out, const std::string& namespace_,
+                            const std::vector<std::string>& cronJobs, const Call& call) {
+  std::map<std::string, std::string> owners;  // Job → who owns it
+  auto listed = client_->list(kube::list(kube::resources::kJobs, namespace_), 0, call.deadline, call.cancel,
+                              [&](std::string_view item) -> Result<void> {
+                                auto job = kube::decodeJob(item);
+                                if (!job) return job.error();
+                                const auto& meta = job->meta;
+                                auto& owner = owners[meta.uid];
+                                if (!meta.ownerReferences.empty()) owner = meta.ownerReferences.front().uid;
+                                const bool stands = job->ended() || job->suspended;
+                                if (stands && job->active == 0 && job->terminating == 0) return {};
+                                for (const auto& key : cronJobs)
+                                  if (auto& view = out.workloads[key]; view.workload->meta.uid == owner)
+                                    view.runs.push_back(meta.name);
+                                return {};
+                              });
+  if (!listed) return listed.error();
+  listed = client_->list(
+      kube::list(kube::resources::kPods, namespace_, kJobName), 0, call.deadline, call.cancel,
+      [&](std::string_view item) -> Result<void> {
+        auto pod = kube::decodePod(item);
+        if (!pod) return pod.error();
+        if (pod->ended() || pod->meta.ownerReferences.empty()) return {};
+        const auto job = owners.find(pod->meta.ownerReferences.front().uid);
+        for (const auto& key : cronJobs) {
+          auto& view = out.workloads[key];
+          if (job == owners.end() ? hasContainerOf(*pod, *view.workload) : job->second == view.workload->meta.uid)
+            view.pods.push_back(*pod);
+        }
+        return {};
+      });
   return listed ? Result<void>() : listed.error();
 }
 
-// The Jobs of a CronJob that have not ended, those made by hand with --from among them, and their pods. The CronJob's
-// own status learns of them late.
-Result<void> Gatherer::runsOf(reconcilers::WorkloadView& cronJob, const Call& call) {
-  auto& workload = *cronJob.workload;
-  std::vector<std::string> running;
-  const auto see = [&](std::string_view item) -> Result<void> {
-    auto job = kube::decodeJob(item);
-    if (!job) return job.error();
-    const bool atRest = (job->ended() || job->suspended) && job->active == 0 && job->terminating == 0;
-    for (const auto& owner : job->meta.ownerReferences)
-      if (owner.uid == workload.meta.uid && !atRest) running.push_back(job->meta.name);
-    return {};
-  };
-  const auto listed =
-      client_->list(kube::list(kube::resources::kJobs, workload.meta.namespace_), 0, call.deadline, call.cancel, see);
-  if (!listed) return listed.error();
-  workload.statusReplicas = static_cast<int>(running.size());
-  for (const auto& name : running)
-    if (auto done = pods(workload.meta.namespace_, "batch.kubernetes.io/job-name=" + name, cronJob, call); !done)
-      return done;
-  return {};
-}
-
-Result<void> Gatherer::workloads(reconcilers::NamespaceSnapshot& out, const Call& call) {
+Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
   std::map<std::pair<std::string, std::string>, bool> wanted;  // and whether its pods are
   for (const auto& store : out.framework->spec.stores)
     if (store.postgres && !store.postgres->tools.workloadName.empty())
@@ -57,6 +69,7 @@ Result<void> Gatherer::workloads(reconcilers::NamespaceSnapshot& out, const Call
   for (const auto& component : out.framework->spec.components)
     wanted[{component.workloadKind, component.workloadName}] = true;
   const std::string& namespace_ = out.framework->meta.namespace_;
+  std::vector<std::string> cronJobs;
   for (const auto& [key, withPods] : wanted) {
     const auto& [kind, name] = key;
     const auto& resource = kind == "StatefulSet" ? kube::resources::kStatefulSets
@@ -64,19 +77,22 @@ Result<void> Gatherer::workloads(reconcilers::NamespaceSnapshot& out, const Call
                                                  : kube::resources::kDeployments;
     auto workload = object(kube::get(resource, namespace_, name), kube::decodeWorkload, call);
     if (!workload) return workload.error();
-    reconcilers::WorkloadView view;
+    auto& view = out.workloads[kind + "/" + name];
     view.workload = std::move(*workload);
-    if (view.workload && withPods) {
-      Result<void> listed;
-      if (view.workload->isCronJob())
-        listed = runsOf(view, call);
-      else if (const auto selector = selectorText(view.workload->selector); !selector.empty())
-        listed = pods(namespace_, selector, view, call);
-      if (!listed) return listed.error();
-    }
-    out.workloads[kind + "/" + name] = std::move(view);
+    if (!view.workload || !withPods) continue;
+    if (view.workload->isCronJob()) cronJobs.push_back(kind + "/" + name);
+    const auto selector = selectorText(view.workload->selector);
+    if (selector.empty()) continue;
+    auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel,
+                                [&](std::string_view item) -> Result<void> {
+                                  auto pod = kube::decodePod(item);
+                                  if (!pod) return pod.error();
+                                  view.pods.push_back(std::move(*pod));
+                                  return {};
+                                });
+    if (!listed) return listed.error();
   }
-  return {};
+  return cronJobs.empty() ? Result<void>() : runs(out, namespace_, cronJobs, call);
 }
 
 }  // namespace rollback::manager

@@ -229,7 +229,7 @@ func (s *server) mutate(r *http.Request, t target, body []byte) ([]byte, int, *f
 }
 
 var kinds = map[string]string{
-	"pods": "Pod", "configmaps": "ConfigMap", "namespaces": "Namespace", "deployments": "Deployment", "statefulsets": "StatefulSet", "jobs": "Job",
+	"pods": "Pod", "configmaps": "ConfigMap", "namespaces": "Namespace", "deployments": "Deployment", "statefulsets": "StatefulSet", "jobs": "Job", "cronjobs": "CronJob",
 	"frameworks": "Framework", "frameworkrollbacks": "FrameworkRollback", "frameworkbackups": "FrameworkBackup", "frameworkclasses": "FrameworkClass",
 	"backuprepositories": "BackupRepository", "leases": "Lease", "events": "Event", "persistentvolumeclaims": "PersistentVolumeClaim",
 	"horizontalpodautoscalers": "HorizontalPodAutoscaler",
@@ -352,7 +352,7 @@ func discovery(w http.ResponseWriter, r *http.Request) bool {
 		"v1":                                {"pods", "configmaps", "namespaces", "events", "persistentvolumeclaims"},
 		"apps/v1":                           {"deployments", "statefulsets"},
 		"autoscaling/v2":                    {"horizontalpodautoscalers"},
-		"batch/v1":                          {"jobs"},
+		"batch/v1":                          {"jobs", "cronjobs"},
 		"coordination.k8s.io/v1":            {"leases"},
 		"rollback.pa-ecosystem.io/v1alpha1": {"frameworks", "frameworkrollbacks", "frameworkbackups", "frameworkclasses", "backuprepositories"},
 	}

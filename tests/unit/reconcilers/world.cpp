@@ -139,7 +139,6 @@ void World::addCronJob(int runMillis) {
   cronJob->meta.uid = "cronjob-uid";
   cronJob->schedule = "*/5 * * * *";
   cronJob->containers = {{"report", "localhost/demo-app:2.0.0", {}}};
-  cronJob->statusReplicas = runMillis > 0 ? 1 : 0;
   cronRunMillis = runMillis;
   touch(cronJob->meta);
 }
@@ -174,7 +173,8 @@ reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
   in.repositoryClaimExists = repositoryClaimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
-  if (cronJob) in.workloads["CronJob/report"] = {cronJob, {}};
+  if (cronJob) in.workloads["CronJob/report"] = {cronJob, {}, {}};
+  if (cronJob && cronRunMillis > 0) in.workloads["CronJob/report"].runs = {"report-29"};
   for (const auto& [name, model] : jobs) {
     if (model.ownerUid != ownerUid) continue;
     reconcilers::JobView view;
@@ -334,8 +334,7 @@ bool World::send(const kube::Request& request) {
       if (!lockFree() && cronJob->replicas != 0 && livePods() == 0)
         violation("a CronJob goes on while no pod of the application runs");
     } else if (body.contains("spec")) {
-      if (cronJob->replicas != 0 || cronJob->statusReplicas > 0)
-        violation("a CronJob's image was changed while it runs");
+      if (cronJob->replicas != 0 || cronRunMillis > 0) violation("a CronJob's image was changed while it runs");
       cronJob->containers[0].image = body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"];
     } else {
       for (const auto& [name, value] : body["metadata"]["annotations"].items()) cronJob->meta.annotations[name] = value;
@@ -347,7 +346,7 @@ bool World::send(const kube::Request& request) {
   if (plural == "pods") {
     for (auto& [name, model] : jobs)
       if (model.pod.meta.name == request.name) {
-        if (livePods() > 0 || (cronJob && (cronJob->replicas != 0 || cronJob->statusReplicas > 0)))
+        if (livePods() > 0 || (cronJob && (cronJob->replicas != 0 || cronRunMillis > 0)))
           violation("S8: go was given while the application runs");
         model.pod.meta.annotations[api::kAnnotationGo] = body["metadata"]["annotations"][api::kAnnotationGo];
         if (goesMissed > 0)
@@ -584,10 +583,8 @@ void World::runMover(ModelJob& model) {
 
 void World::step(int millis) {
   now += Millis(millis);
-  if (cronJob && cronJob->replicas == 0 && cronJob->statusReplicas > 0 && (cronRunMillis -= millis) <= 0) {
-    cronJob->statusReplicas = 0;
+  if (cronJob && cronJob->replicas == 0 && cronRunMillis > 0 && (cronRunMillis -= millis) <= 0)
     log.push_back("the Job of CronJob/report ends");
-  }
   for (auto& [name, model] : jobs) {
     if (model.job.suspended || model.job.complete || model.job.failedCondition) continue;
     if (!model.podStarted) {

@@ -66,8 +66,8 @@ class World {
   api::Framework framework;
   api::FrameworkClass frameworkClass;
   kube::Workload deployment, database;
-  std::optional<kube::Workload> cronJob;  // a component too; its statusReplicas are the Jobs of it that run
-  int cronRunMillis = 0;                  // how long those run on
+  std::optional<kube::Workload> cronJob;  // a component too
+  int cronRunMillis = 0;                  // how long its Job runs on, once it is suspended; 0: none runs
   std::vector<kube::Pod> pods;
   std::map<std::string, ModelJob> jobs;
   std::optional<kube::ConfigMap> ledger;

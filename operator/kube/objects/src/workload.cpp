@@ -115,7 +115,6 @@ Result<Workload> decodeWorkload(std::string_view text) {
   });
   workload.observedGeneration = status.integer("observedGeneration");
   workload.statusReplicas = status.count("replicas");
-  if (cron) status.each("active", [&](const Fields&) { ++workload.statusReplicas; });
   workload.readyReplicas = status.count("readyReplicas");
   workload.updatedReplicas = status.count("updatedReplicas");
   workload.availableReplicas = status.count("availableReplicas");

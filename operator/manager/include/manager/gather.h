@@ -77,9 +77,8 @@ class Gatherer {
   // `out.framework` may be there already: then it is not read again.
   Result<void> common(reconcilers::NamespaceSnapshot& out, const About& about, const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
-  Result<void> pods(const std::string& namespace_, const std::string& selector, reconcilers::WorkloadView& view,
-                    const Call& call);
-  Result<void> runsOf(reconcilers::WorkloadView& cronJob, const Call& call);
+  Result<void> runs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
+                    const std::vector<std::string>& cronJobs, const Call& call);
   // What choosing a target asks for: the catalogue, the ledger, and what only a plan does.
   Result<void> forTarget(reconcilers::RollbackSnapshot& out, const Call& call);
   // What only a plan asks for: the workloads' claims, and who scales them.

@@ -79,8 +79,25 @@ Result<std::vector<StatementRows>> runAll(Environment& env, Session& session, co
   return out;
 }
 
-// Everything that is compared with the backup but the rows, one line each, sorted. Large objects have owners, and are
-// data.
+// What no manifest holds and statements may change all the same: triggers, whether they are enabled, rules and views,
+// the bodies of functions, how a table is kept. Of what is no catalog's.
+constexpr char kBesides[] = R"(/* besides */
+with ns as (select oid, nspname from pg_catalog.pg_namespace where nspname not in ('pg_catalog', 'information_schema')
+  and nspname !~ '^pg_(toast|temp_|toast_temp_)')
+select 'trigger ' || tgrelid::pg_catalog.regclass::text || ' ' || tgname || ' ' || tgenabled::text || ' ' ||
+  pg_catalog.pg_get_triggerdef(t.oid) from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = tgrelid
+  join ns on ns.oid = c.relnamespace
+union all select 'rule ' || ev_class::pg_catalog.regclass::text || ' ' || rulename || ' ' || ev_enabled::text || ' ' ||
+  pg_catalog.pg_get_ruledef(r.oid) from pg_catalog.pg_rewrite r join pg_catalog.pg_class c on c.oid = ev_class
+  join ns on ns.oid = c.relnamespace
+union all select 'function ' || p.oid::pg_catalog.regprocedure::text || ' ' || pg_catalog.md5(p::text)
+  from pg_catalog.pg_proc p join ns on ns.oid = p.pronamespace
+union all select 'table ' || c.oid::pg_catalog.regclass::text || ' ' || relpersistence::text || ' ' ||
+  relrowsecurity::text || ' ' || relforcerowsecurity::text || ' ' || coalesce(reloptions::text, '')
+  from pg_catalog.pg_class c join ns on ns.oid = c.relnamespace)";
+
+// Everything that is compared with the backup but the rows, and what it has besides; one line each, sorted. Large
+// objects have owners, and are data.
 Result<std::vector<std::string>> schemaLines(Environment& env, const std::string& database, const Task& task,
                                              Deadline deadline) {
   auto session = env.database.open(database, Login::App, {}, deadline);
@@ -91,6 +108,9 @@ Result<std::vector<std::string>> schemaLines(Environment& env, const std::string
   if (!owners) return owners.error();
   for (auto& line : *owners)
     if (line.rfind("large object ", 0) != 0) out->push_back(std::move(line));
+  auto besides = (*session)->query(kBesides, deadline);
+  if (!besides) return besides.error();
+  for (const auto& row : *besides) out->push_back(text(row, 0));
   auto present = extensions(**session, deadline);
   if (!present) return present.error();
   for (const auto& extension : *present)

@@ -51,8 +51,7 @@ struct Workload {
   std::string whenScaled;                         // StatefulSet persistentVolumeClaimRetentionPolicy.whenScaled
   std::vector<std::string> volumeClaimTemplates;  // StatefulSet
   std::int64_t observedGeneration = 0;
-  int statusReplicas = 0;  // of a CronJob how many of its Jobs run, which its status tells late
-  int readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
+  int statusReplicas = 0, readyReplicas = 0, updatedReplicas = 0, availableReplicas = 0;
   std::vector<FieldOwner> fieldOwners;  // those who wrote replicas or an image; at most 32
 
   const Container* container(const std::string& name) const;
