@@ -109,7 +109,7 @@ class Contender:
 
 
 class Operator(Contender):
-    """rollback-operator itself, as it is shipped. It has synced when its nine caches said so, and reconciled when as many Frameworks as
+    """rollback-operator itself, as it is shipped. It has synced when its ten caches said so, and reconciled when as many Frameworks as
     there are went through and its queues are empty."""
 
     def __init__(self, server, expect, workers=4):
@@ -123,7 +123,7 @@ class Operator(Contender):
     def heard(self, line, at):
         if "cache synced" in line:
             self.synced.add(json.loads(line).get("resource"))
-            if len(self.synced) == 9:
+            if len(self.synced) == 10:
                 self.marks["synced"] = at
 
     def metric(self, pattern):
