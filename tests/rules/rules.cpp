@@ -8,9 +8,6 @@
 namespace rollback::rules {
 namespace {
 
-bool isWorkload(const Record& r) {
-  return r.resource == "deployments" || r.resource == "statefulsets" || r.resource == "cronjobs";
-}
 // A mark in the metadata alone stops and changes nothing.
 bool writesSpec(const Record& r) { return r.request && r.request->contains("spec"); }
 bool isStatusOf(const Record& r, const char* resource) {

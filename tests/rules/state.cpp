@@ -56,6 +56,10 @@ bool RollbackSeen::ended() const { return isEndingPhase(phase); }
 
 std::string workloadKey(const Record& record) { return record.resource + " " + record.namespace_ + "/" + record.name; }
 
+bool isWorkload(const Record& record) {
+  return record.resource == "deployments" || record.resource == "statefulsets" || record.resource == "cronjobs";
+}
+
 bool scales(const Record& record) {
   const json* spec = memberAt(record.request, {"spec"});
   return record.subresource == "scale" || (record.resource == "cronjobs" && spec && spec->contains("suspend"));
@@ -243,7 +247,7 @@ void State::apply(const Record& record) {
     }
     return;
   }
-  if (record.resource == "deployments" || record.resource == "statefulsets" || record.resource == "cronjobs") {
+  if (isWorkload(record)) {
     if (ofRunner(record)) {
       const std::string key = workloadKey(record);
       if (const auto* framework = lockerOf(record.namespace_, key)) {

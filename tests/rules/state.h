@@ -99,6 +99,7 @@ std::vector<StepSeen> stepsOf(const json* status);
 LockSeen lockOf(const json* framework, const std::string& namespace_);
 bool isEndingPhase(const std::string& phase);
 std::string workloadKey(const Record& record);
+bool isWorkload(const Record& record);  // of a kind that a component may be
 // Whether it writes how many of a workload are to run: its scale, or whether a CronJob is suspended.
 bool scales(const Record& record);
 // The last finalizer of a deleted object went, and the object with it.

@@ -14,14 +14,6 @@ using rollback::test::World;
 
 namespace {
 
-std::string story(const World& world) {
-  std::string out;
-  for (const auto& line : world.log) out += line + "\n";
-  if (world.rollback) out += "message: " + world.rollback->status.message + "\n";
-  for (const auto& line : world.violations) out += "VIOLATION " + line + "\n";
-  return out;
-}
-
 void requireBack(const World& world, const char* image) {
   requireAtRest(world);
   REQUIRE(world.deployment.containers[0].image == image);
@@ -42,7 +34,7 @@ TEST_CASE("Given a CronJob whose Job runs, when rolled back, then the applicatio
   World world;
   world.addCronJob(30000);
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   requireBack(world, kOld);
@@ -56,7 +48,7 @@ TEST_CASE("Given a CronJob that its owner had suspended, when rolled back, then 
   world.addCronJob(0);
   world.cronJob->replicas = 0;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   requireAtRest(world);
   REQUIRE(world.cronJob->replicas == 0);
@@ -81,7 +73,7 @@ TEST_CASE("Given a CronJob, when the rollback is aborted or lost at every third 
     else
       world.rollback->spec.abort = true;
     const bool ended = lost ? world.runFramework() : world.run();
-    INFO("at pass " << at << "\n" << story(world));
+    INFO("at pass " << at << "\n" << world.story());
     REQUIRE(ended);
     requireBack(world, over || (!lost && world.rollback->status.phase == Phase::Succeeded) ? kOld : kNew);
   }
@@ -102,7 +94,7 @@ TEST_CASE("Given a CronJob, when the target is unhealthy and writes are lost on 
     }
     world.pass(most);  // what more it decided is lost
     REQUIRE(world.run());
-    INFO("at pass " << at << "\n" << story(world));
+    INFO("at pass " << at << "\n" << world.story());
     REQUIRE(world.rollback->status.phase == Phase::Reverted);
     requireBack(world, kNew);
   }
@@ -119,7 +111,7 @@ TEST_CASE("Given an application that was broken before, when the rollback is abo
   while (world.cronJob->replicas != 0) world.pass();
   world.rollback->spec.abort = true;
   REQUIRE(world.run(2000));
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
   REQUIRE(world.rollback->status.message.find("but not ready") != std::string::npos);
   REQUIRE(world.lockFree());
@@ -132,7 +124,7 @@ TEST_CASE("Given a Job that does not end, when what is held is undone, then it i
   world.rollback->spec.onFailure = "Hold";
   world.rollback->spec.timeoutSeconds = 60;
   REQUIRE(world.run(2000));
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.reason == "Held");
   REQUIRE(world.rollback->status.message.find("kubectl delete job report-29 -n demo") != std::string::npos);
   auto undo = undoOf(World::kName);
@@ -158,7 +150,7 @@ TEST_CASE(
     ++world.cronJob->meta.generation;
     world.cronJob->meta.resourceVersion += "0";
   }
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.run());
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
   REQUIRE(world.rollback->status.reason == "ReplicasContested");
@@ -172,7 +164,7 @@ TEST_CASE(
   world.addCronJob(0);
   world.rollback->spec.mode = "Plan";
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Planned);
   const auto& plan = *world.rollback->status.plan;
   REQUIRE(plan.schedules.size() == 1);
@@ -190,7 +182,7 @@ TEST_CASE(
       GENERATE("docker.io/curlimages/curl:8.10.1", "localhost/demo-app:1.9.9", "localhost/job:2.0.0");
   world.cronJob->containers[0].image = image;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   const std::string expected = image == "localhost/demo-app:1.9.9" ? kOld
                                : image == "localhost/job:2.0.0"    ? "localhost/job:1.0.0"

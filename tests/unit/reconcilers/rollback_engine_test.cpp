@@ -10,14 +10,6 @@ using rollback::test::World;
 
 namespace {
 
-std::string story(const World& world) {
-  std::string out;
-  for (const auto& line : world.log) out += line + "\n";
-  if (world.rollback) out += "message: " + world.rollback->status.message + "\n";
-  for (const auto& line : world.violations) out += "VIOLATION " + line + "\n";
-  return out;
-}
-
 void requireNothingStaged(const World& world) {
   requireAtRest(world);
   for (const auto& [name, database] : world.databases) {
@@ -54,7 +46,7 @@ void requireAsBefore(const World& world) {
 TEST_CASE("Given a live schema the target never had, when rolled back, then version and data go back together") {
   World world;
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   requireRolledBack(world);
   const auto& status = world.rollback->status;
@@ -70,7 +62,7 @@ TEST_CASE("Given the target's schema is live already, when rolled back, then the
   World world;
   world.databases["shop"].schema = "1.0.0";
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   requireNothingStaged(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
@@ -85,7 +77,7 @@ TEST_CASE(
   World world;
   world.brokenImages.insert("localhost/demo-app:1.0.0");
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   requireAsBefore(world);
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
@@ -98,7 +90,7 @@ TEST_CASE("Given a check that fails after Resume, when verifying, then it revert
   World world;
   world.checkHealthy = false;
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   requireAsBefore(world);
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
@@ -114,7 +106,7 @@ TEST_CASE("Given a step that fails before Quiesce, when rolled back, then nothin
   bad.message = "toc.dat: SHA-256 differs";
   world.scripted[verb] = bad;
   const bool ended = world.run();
-  INFO(verb << "\n" << story(world));
+  INFO(verb << "\n" << world.story());
   REQUIRE(ended);
   requireAsBefore(world);
   REQUIRE(world.rollback->status.phase == Phase::Failed);
@@ -134,7 +126,7 @@ TEST_CASE(
     ++world.deployment.meta.generation;
     world.deployment.meta.resourceVersion += "0";
   }
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.run());
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
   const auto writes = std::count_if(world.log.begin(), world.log.end(), [](const std::string& line) {
@@ -151,7 +143,7 @@ TEST_CASE("Given a kubelet that does not show the go token, when the application
   World world;
   world.goesMissed = 2;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   requireNothingStaged(world);
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.goesMissed == 0);
@@ -181,7 +173,7 @@ TEST_CASE(
     REQUIRE(world.run());
     REQUIRE(world.rollback->status.phase == Phase::Reverted);
   }
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.lockFree());
   REQUIRE_FALSE(world.send(*late));
   REQUIRE(world.serving());
@@ -197,7 +189,7 @@ TEST_CASE("Given somebody who sets the image back at once, when switching, then 
     ++world.deployment.meta.generation;
     world.deployment.meta.resourceVersion += "0";
   }
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.run());
   requireAsBefore(world);
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
@@ -208,7 +200,7 @@ TEST_CASE("Given a target image that cannot be pulled, when staging, then nothin
   World world;
   world.unpullableImages.insert("localhost/demo-app:1.0.0");
   const bool ended = world.run(2000);
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   requireAsBefore(world);
   REQUIRE(world.rollback->status.phase == Phase::Failed);
@@ -222,7 +214,7 @@ TEST_CASE("Given an ended rollback, when it is applied again under the same name
   world.rollback = rollback::test::wish();
   world.rollback->meta.uid = "ffffffff-0000-0000-0000-000000000002";
   const bool ended = world.run();
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(ended);
   REQUIRE(world.rollback->status.phase == Phase::Skipped);
   REQUIRE(world.rollback->status.reason == "AlreadyExecuted");
@@ -260,7 +252,7 @@ TEST_CASE("Given a precondition that does not hold, when planned, then it is ski
     world.databases["shop"].schema = "1.0.0";
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Skipped);
   REQUIRE(world.rollback->status.message.find(
               " · the application was not touched and serves as before · nothing more is done · kubectl ") !=
@@ -275,7 +267,7 @@ TEST_CASE("Given one whose validUntil passes between plan and lock, when it goes
     if (in.rollback.status.plan) rollback::parseTime("2026-11-24T06:00:01Z", in.ns.now);
   };
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.plan);
   REQUIRE(world.rollback->status.phase == Phase::Skipped);
   REQUIRE(world.rollback->status.reason == "Expired");
@@ -309,7 +301,7 @@ TEST_CASE("Given somebody changes the databases after the switch, when it succee
         "database, shop_prev_ab12cd34, is kept, closed";
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.rollback->status.message.find(told) != std::string::npos);
   REQUIRE(world.deployment.replicas > 0);
@@ -322,7 +314,7 @@ TEST_CASE("Given a framework without stores, when rolled back, then its health i
   world.frameworkClass.spec.stores.clear();
   world.checkHealthy = GENERATE(true, false);
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == (world.checkHealthy ? Phase::Succeeded : Phase::Reverted));
   if (!world.checkHealthy) REQUIRE(world.rollback->status.reason == "Unhealthy");
   const auto check =
@@ -385,7 +377,7 @@ TEST_CASE(
         world.send(decision.requests[static_cast<std::size_t>(i)]);
       world.step(30000);
       const bool ended = world.run(1000);
-      INFO(scenario.name << ", dead at pass " << die << " after " << kept << " writes\n" << story(world));
+      INFO(scenario.name << ", dead at pass " << die << " after " << kept << " writes\n" << world.story());
       REQUIRE(ended);
       REQUIRE(world.rollback->status.phase == scenario.end);
       REQUIRE(world.restores == static_cast<int>(world.framework.spec.stores.size()));
@@ -413,7 +405,7 @@ TEST_CASE("Given the rollback is deleted or aborted at any pass, then the applic
       world.rollback->spec.abort = true;
     }
     const bool ended = world.run(1000);
-    INFO((deleting ? "deleted" : "aborted") << " at pass " << at << "\n" << story(world));
+    INFO((deleting ? "deleted" : "aborted") << " at pass " << at << "\n" << world.story());
     REQUIRE(ended);
     REQUIRE(world.violations.empty());
     REQUIRE(world.lockFree());

@@ -19,12 +19,6 @@ World dryRun() {
   return world;
 }
 
-std::string story(const World& world) {
-  std::string out;
-  for (const auto& line : world.log) out += line + "\n";
-  return out + "message: " + world.rollback->status.message + "\n";
-}
-
 void requireUntouched(const World& world) {
   REQUIRE(world.violations.empty());
   REQUIRE(world.lockFree());
@@ -63,7 +57,7 @@ TEST_CASE(
                         {"name": "public.gone", "rows": 2}]}]}}})";
   world.framework.spec.stores[0].postgres->capacityBytes = 5000000;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   const auto& status = world.rollback->status;
   REQUIRE(status.phase == Phase::Planned);
   requireUntouched(world);
@@ -125,7 +119,7 @@ TEST_CASE(
   World world = dryRun();
   world.databases["shop"].schema = "1.0.0";
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Planned);
   requireUntouched(world);
   const auto& plan = *world.rollback->status.plan;
@@ -146,7 +140,7 @@ TEST_CASE(
   bad.message = "toc.dat is not what SHA256SUMS says";
   world.scripted["verify"] = bad;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Failed);
   REQUIRE(world.rollback->status.reason == "NothingTouched");
   REQUIRE(world.rollback->status.message.find("toc.dat") != std::string::npos);
@@ -162,7 +156,7 @@ TEST_CASE(
   World world = dryRun();
   world.unpullableImages.insert("localhost/demo-app:1.0.0");
   REQUIRE(world.run(2000));
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Failed);
   REQUIRE(world.rollback->status.reason == "NothingTouched");
   REQUIRE(world.rollback->status.message.find("ImagePullBackOff") != std::string::npos);
@@ -223,7 +217,7 @@ TEST_CASE(
     World world = dryRun();
     arrange(world);
     REQUIRE(world.run());
-    INFO(story(world));
+    INFO(world.story());
     REQUIRE(world.rollback->status.plan);
     return world.rollback->status.plan->digest;
   };
@@ -271,7 +265,7 @@ TEST_CASE(
     expected = 4096;
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Planned);
   CHECK(taskOf(world, "inspect").at("postgres").at("capacityBytes") == expected);
   CHECK(world.rollback->status.plan->stores[0].capacityBytes == expected);
@@ -286,7 +280,7 @@ TEST_CASE("Given a claim that told the capacity, when staged, then the Job is to
     if (!in.rollback.status.plan) in.ns.claims["data-db-0"].capacity = "5Gi";
   };
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   CHECK(taskOf(world, "stage").at("postgres").at("capacityBytes") == std::int64_t{5} << 30);
 }
@@ -302,7 +296,7 @@ TEST_CASE(
       in.ns.frameworkClass->spec.stores[0].afterStage = {{"drop", "drop table orders"}};
   };
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   CHECK(world.rollback->status.plan->stores[0].afterStage == std::vector<std::string>{"mark-crashed", "outbox"});
   CHECK(taskOf(world, "stage").at("afterStage") ==
@@ -319,7 +313,7 @@ TEST_CASE("Given afterStage of the class and data that stays, when planned, then
   world.databases["shop"].schema = "1.0.0";
   world.frameworkClass.spec.stores[0].afterStage = {{"outbox", "delete from outbox"}};
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Planned);
   CHECK(world.rollback->status.plan->stores[0].afterStage.empty());
 }
@@ -332,7 +326,7 @@ TEST_CASE("Given a statement of afterStage that fails, when staged, then nothing
   bad.message = "statement \"outbox\" of afterStage failed on the staged copy: relation \"outbox\" does not exist";
   world.scripted["stage"] = bad;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Failed);
   REQUIRE(world.rollback->status.reason == "NothingTouched");
   REQUIRE(world.rollback->status.message.find("relation \"outbox\" does not exist") != std::string::npos);
@@ -345,7 +339,7 @@ TEST_CASE("Given otherClients, when planned and switched, then the Jobs may end 
   const std::string what = GENERATE("Refuse", "Terminate");
   world.framework.spec.stores[0].postgres->otherClients = what;
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   for (const char* verb : {"inspect", "switch"}) {
     const auto task = taskOf(world, verb);
     INFO(verb << " " << task.dump());
@@ -364,7 +358,7 @@ TEST_CASE("Given the target runs already, by tag and by the digest behind it, wh
     backup.status.images = {{"main", "localhost/demo-app:1.0.0@sha256:11"}};
   };
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Skipped);
   REQUIRE(world.rollback->status.reason == "AlreadyAtTarget");
 }

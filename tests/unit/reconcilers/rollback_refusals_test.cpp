@@ -274,13 +274,6 @@ std::string planned(const World& world) {
   return condition && condition->status == "False" ? condition->reason : std::string();
 }
 
-std::string story(const World& world) {
-  std::string out;
-  for (const auto& line : world.log) out += line + "\n";
-  for (const auto& line : world.violations) out += "VIOLATION " + line + "\n";
-  return out + "message: " + world.rollback->status.message + "\n";
-}
-
 // What failed · what state the application is in · what the operator does next · the one command to run.
 void requireRefused(const World& world, const std::string& code) {
   const auto& status = world.rollback->status;
@@ -317,7 +310,7 @@ TEST_CASE("Given what a rollback must not be done with, when planned, then it is
   world.rollback->spec.mode = mode;
   c.arrange(world);
   const bool ended = world.run(1000);
-  INFO(c.code << ", " << c.what << ", mode " << mode << "\n" << story(world));
+  INFO(c.code << ", " << c.what << ", mode " << mode << "\n" << world.story());
   REQUIRE(ended);
   requireRefused(world, c.code);
   REQUIRE(world.rollback->status.message.find(c.says) != std::string::npos);
@@ -343,7 +336,7 @@ TEST_CASE("Given sessions whose addresses tell nothing, when planned, then nobod
                          {"user": "shop", "application": "pg_isready", "address": "127.0.0.1", "count": 1}])");
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
 }
 
@@ -353,7 +346,7 @@ TEST_CASE(
   World world;
   world.blockers = {{refusal.code, "the mover's own words"}};
   const bool ended = world.run();
-  INFO(refusal.code << "\n" << story(world));
+  INFO(refusal.code << "\n" << world.story());
   REQUIRE(ended);
   requireRefused(world, refusal.code);
 }
@@ -408,7 +401,7 @@ TEST_CASE("Given what looks like another writer and is none, when planned, then 
     world.changeSnapshot = [](RollbackSnapshot& in) { in.ns.claims["files"].capacity = "1Gi"; };
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
 }
 
@@ -428,7 +421,7 @@ TEST_CASE("Given risks that were taken knowingly, when planned, then they are ta
     world.rollback->spec.to.backupName = "shop-1";
   }
   REQUIRE(world.run());
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   REQUIRE(world.restores == 1);
 }
@@ -441,7 +434,7 @@ TEST_CASE(
     in.ns.optIn.reason = "namespace demo has not opted in: kubectl create serviceaccount rollback-runner -n demo";
   };
   REQUIRE_FALSE(world.run(30));
-  INFO(story(world));
+  INFO(world.story());
   REQUIRE(kube::findCondition(world.rollback->status.conditions, "Ready")->reason == "NotOptedIn");
   REQUIRE(world.rollback->status.phase == Phase::Pending);
   REQUIRE(world.rollback->status.message.find("kubectl create serviceaccount") != std::string::npos);
