@@ -9,11 +9,6 @@ namespace {
 
 using nlohmann::json;
 
-const kube::Resource& resourceOf(const kube::Workload& workload) {
-  if (workload.isCronJob()) return kube::resources::kCronJobs;
-  return workload.kind == "StatefulSet" ? kube::resources::kStatefulSets : kube::resources::kDeployments;
-}
-
 json aim(const kube::Workload& workload) {
   return {{"uid", workload.meta.uid}, {"resourceVersion", workload.meta.resourceVersion}};
 }
@@ -23,8 +18,8 @@ json aim(const kube::Workload& workload) {
 kube::Request scaleTo(const kube::Workload& workload, int replicas) {
   json body = {{"metadata", aim(workload)}, {"spec", {{"replicas", replicas}}}};
   if (workload.isCronJob()) body["spec"] = {{"suspend", replicas == 0}};
-  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge,
-                             body.dump());
+  auto request = kube::patch(kube::resources::ofWorkload(workload.kind), workload.meta.namespace_, workload.meta.name,
+                             kube::PatchType::Merge, body.dump());
   if (!workload.isCronJob()) request.subresource = "scale";
   request.asServiceAccount = api::kRunner;
   return request;
@@ -34,7 +29,7 @@ kube::Request setImage(const kube::Workload& workload, const std::string& contai
   json spec = {{"template", {{"spec", {{"containers", json::array({{{"name", container}, {"image", image}}})}}}}}};
   if (workload.isCronJob()) spec = {{"jobTemplate", {{"spec", spec}}}};
   const json body = {{"metadata", aim(workload)}, {"spec", spec}};
-  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name,
+  auto request = kube::patch(kube::resources::ofWorkload(workload.kind), workload.meta.namespace_, workload.meta.name,
                              kube::PatchType::StrategicMerge, body.dump());
   request.asServiceAccount = api::kRunner;
   return request;
@@ -43,8 +38,8 @@ kube::Request setImage(const kube::Workload& workload, const std::string& contai
 kube::Request fence(const kube::Workload& workload, const std::string& uid) {
   json meta = aim(workload);
   meta["annotations"] = {{api::kAnnotationFence, uid}};
-  auto request = kube::patch(resourceOf(workload), workload.meta.namespace_, workload.meta.name, kube::PatchType::Merge,
-                             json{{"metadata", meta}}.dump());
+  auto request = kube::patch(kube::resources::ofWorkload(workload.kind), workload.meta.namespace_, workload.meta.name,
+                             kube::PatchType::Merge, json{{"metadata", meta}}.dump());
   request.asServiceAccount = api::kRunner;
   return request;
 }

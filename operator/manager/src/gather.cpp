@@ -122,33 +122,22 @@ std::optional<std::string> Gatherer::logOf(const kube::Pod& pod, int lines, cons
 Result<void> Gatherer::jobs(NamespaceSnapshot& out, const std::string& namespace_, const std::string& ownerUid,
                             const Call& call) {
   const std::string selector = std::string(api::kLabelOwnerUid) + "=" + ownerUid;
-  auto listed = client_->list(kube::list(kube::resources::kJobs, namespace_, selector), 0, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto job = kube::decodeJob(item);
-                                if (!job) return job.error();
-                                JobView view;
-                                view.job = std::move(*job);
-                                out.jobs.push_back(std::move(view));
-                                return {};
-                              });
-  if (!listed) return listed.error();
-  listed = client_->list(
-      kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel,
-      [&](std::string_view item) -> Result<void> {
-        auto pod = kube::decodePod(item);
-        if (!pod) return pod.error();
-        const std::string job = label(pod->meta, "batch.kubernetes.io/job-name");
-        const auto owner = std::find_if(out.jobs.begin(), out.jobs.end(), [&](const JobView& view) {
-          return view.job.meta.name == job &&
-                 (pod->meta.ownerReferences.empty() || pod->meta.ownerReferences.front().uid == view.job.meta.uid);
-        });
-        if (owner != out.jobs.end())
-          owner->pods.push_back(std::move(*pod));
-        else
-          out.orphans.push_back(std::move(*pod));
-        return {};
-      });
-  if (!listed) return listed.error();
+  const auto keepJob = [&](kube::Job job) { out.jobs.emplace_back().job = std::move(job); };
+  const auto keepPod = [&](kube::Pod pod) {
+    const std::string job = label(pod.meta, "batch.kubernetes.io/job-name");
+    const auto& owners = pod.meta.ownerReferences;
+    const auto owner = std::find_if(out.jobs.begin(), out.jobs.end(), [&](const JobView& view) {
+      return view.job.meta.name == job && (owners.empty() || owners.front().uid == view.job.meta.uid);
+    });
+    auto& pods = owner != out.jobs.end() ? owner->pods : out.orphans;
+    pods.push_back(std::move(pod));
+  };
+  if (auto done = each(kube::list(kube::resources::kJobs, namespace_, selector), 0, kube::decodeJob, call, keepJob);
+      !done)
+    return done;
+  if (auto done = each(kube::list(kube::resources::kPods, namespace_, selector), 0, kube::decodePod, call, keepPod);
+      !done)
+    return done;
 
   for (auto& view : out.jobs) {
     for (const auto& pod : view.pods) {

@@ -7,31 +7,22 @@ namespace rollback::manager {
 
 Result<void> Gatherer::backups(std::vector<api::FrameworkBackup>& out, const std::string& namespace_,
                                const Call& call) {
-  auto listed = client_->list(kube::list(api::kFrameworkBackups, namespace_), 500, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto backup = api::decodeFrameworkBackup(item);
-                                if (!backup) return backup.error();
-                                out.push_back(std::move(*backup));
-                                return {};
-                              });
-  if (!listed) return listed.error();
-  return {};
+  return each(kube::list(api::kFrameworkBackups, namespace_), 500, api::decodeFrameworkBackup, call,
+              [&](api::FrameworkBackup backup) { out.push_back(std::move(backup)); });
 }
 
 Result<void> Gatherer::catalogue(reconcilers::RepositorySnapshot& out, const std::string& namespace_,
                                  const Call& call) {
   if (!reconcilers::isScanning(out.object)) return {};
   if (auto done = backups(out.backups, namespace_, call); !done) return done;
-  auto listed = client_->list(kube::list(api::kFrameworkRollbacks, namespace_), 500, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto rollback = api::decodeFrameworkRollback(item);
-                                if (!rollback) return rollback.error();
-                                out.neededBackups.insert(rollback->spec.to.backupName);
-                                if (rollback->status.plan && rollback->status.plan->backup)
-                                  out.neededBackups.insert(rollback->status.plan->backup->name);
-                                return {};
-                              });
-  if (!listed) return listed.error();
+  const auto need = [&](const api::FrameworkRollback& rollback) {
+    out.neededBackups.insert(rollback.spec.to.backupName);
+    if (rollback.status.plan && rollback.status.plan->backup)
+      out.neededBackups.insert(rollback.status.plan->backup->name);
+  };
+  if (auto done = each(kube::list(api::kFrameworkRollbacks, namespace_), 500, api::decodeFrameworkRollback, call, need);
+      !done)
+    return done;
   for (const auto& framework : frameworks_.list())
     if (framework->meta.namespace_ == namespace_)
       out.frameworkRepository[framework->meta.name] = framework->spec.repositoryName;

@@ -35,12 +35,9 @@ Result<void> Gatherer::forPlan(reconcilers::RollbackSnapshot& out, const Call& c
   }
   auto request = kube::list(kube::resources::kHorizontalPodAutoscalers, namespace_);
   request.asServiceAccount = api::kRunner;
-  auto listed = client_->list(request, 500, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
-    auto scaler = kube::decodeHorizontalPodAutoscaler(item);
-    if (!scaler) return scaler.error();
-    out.ns.autoscalers.push_back(std::move(*scaler));
-    return {};
-  });
+  const auto listed =
+      each(request, 500, kube::decodeHorizontalPodAutoscaler, call,
+           [&](kube::HorizontalPodAutoscaler scaler) { out.ns.autoscalers.push_back(std::move(scaler)); });
   // A namespace that bound a role of its own making need not have this right in it.
   if (!listed && listed.error().code != ErrorCode::Forbidden) return listed.error();
   out.ns.autoscalersKnown = listed.ok();

@@ -29,36 +29,25 @@ bool hasContainerOf(const kube::Pod& pod, const kube::Workload& workload) {
 Result<void> Gatherer::runs(NamespaceSnapshot& out, const std::string& namespace_,
                             const std::vector<std::string>& cronJobs, const Call& call) {
   std::map<std::string, std::string> owners;  // Job → who owns it
-  auto listed = client_->list(kube::list(kube::resources::kJobs, namespace_), 0, call.deadline, call.cancel,
-                              [&](std::string_view item) -> Result<void> {
-                                auto job = kube::decodeJob(item);
-                                if (!job) return job.error();
-                                const auto& meta = job->meta;
-                                auto& owner = owners[meta.uid];
-                                if (!meta.ownerReferences.empty()) owner = meta.ownerReferences.front().uid;
-                                const bool stands = job->ended() || job->suspended;
-                                if (stands && job->active == 0 && job->terminating == 0) return {};
-                                for (const auto& key : cronJobs)
-                                  if (auto& view = out.workloads[key]; view.workload->meta.uid == owner)
-                                    view.runs.push_back(meta.name);
-                                return {};
-                              });
-  if (!listed) return listed.error();
-  listed = client_->list(
-      kube::list(kube::resources::kPods, namespace_, kJobName), 0, call.deadline, call.cancel,
-      [&](std::string_view item) -> Result<void> {
-        auto pod = kube::decodePod(item);
-        if (!pod) return pod.error();
-        if (pod->ended() || pod->meta.ownerReferences.empty()) return {};
-        const auto job = owners.find(pod->meta.ownerReferences.front().uid);
-        for (const auto& key : cronJobs) {
-          auto& view = out.workloads[key];
-          if (job == owners.end() ? hasContainerOf(*pod, *view.workload) : job->second == view.workload->meta.uid)
-            view.pods.push_back(*pod);
-        }
-        return {};
-      });
-  return listed ? Result<void>() : listed.error();
+  const auto keepJob = [&](const kube::Job& job) {
+    auto& owner = owners[job.meta.uid];
+    if (!job.meta.ownerReferences.empty()) owner = job.meta.ownerReferences.front().uid;
+    if ((job.ended() || job.suspended) && job.active == 0 && job.terminating == 0) return;
+    for (const auto& key : cronJobs)
+      if (auto& view = out.workloads[key]; view.workload->meta.uid == owner) view.runs.push_back(job.meta.name);
+  };
+  const auto keepPod = [&](const kube::Pod& pod) {
+    if (pod.ended() || pod.meta.ownerReferences.empty()) return;
+    const auto job = owners.find(pod.meta.ownerReferences.front().uid);
+    for (const auto& key : cronJobs) {
+      auto& view = out.workloads[key];
+      if (job == owners.end() ? hasContainerOf(pod, *view.workload) : job->second == view.workload->meta.uid)
+        view.pods.push_back(pod);
+    }
+  };
+  if (auto done = each(kube::list(kube::resources::kJobs, namespace_), 0, kube::decodeJob, call, keepJob); !done)
+    return done;
+  return each(kube::list(kube::resources::kPods, namespace_, kJobName), 0, kube::decodePod, call, keepPod);
 }
 
 Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
@@ -72,10 +61,7 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
   std::vector<std::string> cronJobs;
   for (const auto& [key, withPods] : wanted) {
     const auto& [kind, name] = key;
-    const auto& resource = kind == "StatefulSet" ? kube::resources::kStatefulSets
-                           : kind == "CronJob"   ? kube::resources::kCronJobs
-                                                 : kube::resources::kDeployments;
-    auto workload = object(kube::get(resource, namespace_, name), kube::decodeWorkload, call);
+    auto workload = object(kube::get(kube::resources::ofWorkload(kind), namespace_, name), kube::decodeWorkload, call);
     if (!workload) return workload.error();
     auto& view = out.workloads[kind + "/" + name];
     view.workload = std::move(*workload);
@@ -83,14 +69,10 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
     if (view.workload->isCronJob()) cronJobs.push_back(kind + "/" + name);
     const auto selector = selectorText(view.workload->selector);
     if (selector.empty()) continue;
-    auto listed = client_->list(kube::list(kube::resources::kPods, namespace_, selector), 0, call.deadline, call.cancel,
-                                [&](std::string_view item) -> Result<void> {
-                                  auto pod = kube::decodePod(item);
-                                  if (!pod) return pod.error();
-                                  view.pods.push_back(std::move(*pod));
-                                  return {};
-                                });
-    if (!listed) return listed.error();
+    if (auto done = each(kube::list(kube::resources::kPods, namespace_, selector), 0, kube::decodePod, call,
+                         [&](kube::Pod pod) { view.pods.push_back(std::move(pod)); });
+        !done)
+      return done;
   }
   return cronJobs.empty() ? Result<void>() : runs(out, namespace_, cronJobs, call);
 }

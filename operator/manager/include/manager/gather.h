@@ -61,6 +61,19 @@ class Gatherer {
     if (!decoded) return decoded.error();
     return std::optional<T>(std::move(*decoded));
   }
+  // Calls `use` with each object of a list, which is read in pages of `pageSize` (0: in one).
+  template <typename T, typename Use>
+  Result<void> each(const kube::Request& request, int pageSize, Result<T> (*decode)(std::string_view), const Call& call,
+                    Use use) {
+    auto listed =
+        client_->list(request, pageSize, call.deadline, call.cancel, [&](std::string_view item) -> Result<void> {
+          auto decoded = decode(item);
+          if (!decoded) return decoded.error();
+          use(std::move(*decoded));
+          return {};
+        });
+    return listed ? Result<void>() : listed.error();
+  }
   // Every FrameworkBackup of a namespace, in pages.
   Result<void> backups(std::vector<api::FrameworkBackup>& out, const std::string& namespace_, const Call& call);
   // Entries, what rollbacks need of them, and which repository a framework names.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,10 @@ inline const Resource kHorizontalPodAutoscalers{"autoscaling", "v2", "horizontal
                                                 "HorizontalPodAutoscaler"};
 inline const Resource kSelfSubjectAccessReviews{"authorization.k8s.io", "v1", "selfsubjectaccessreviews",
                                                 "SelfSubjectAccessReview", false};
+// Of a workload's kind: Deployment, StatefulSet, CronJob.
+inline const Resource& ofWorkload(std::string_view kind) {
+  return kind == kCronJobs.kind ? kCronJobs : kind == kStatefulSets.kind ? kStatefulSets : kDeployments;
+}
 }  // namespace resources
 
 enum class Verb { Get, List, Watch, Create, Update, Patch, Delete };
