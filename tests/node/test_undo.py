@@ -1,8 +1,37 @@
 """Going back again: undo after a success, undo of a rollback that was held, and a rollback that is lost."""
+import json
 import time
 
 from lab.lab import Acknowledged, Poller, agree, fetch
 from node.shop import LAB, ShopTest
+
+
+def with_worker(document):
+    if document["kind"] == "Framework":
+        document["spec"]["components"].append({"name": "worker", "workloadRef": {"kind": "Deployment", "name": "worker"}})
+
+
+class Worker:
+    """A second Deployment of the application, which nobody asks anything."""
+    def __init__(self, namespace):
+        self.namespace = namespace
+        spec = LAB.get("deployment", "shop", "-n", namespace)["spec"]
+        spec.update(replicas=1, selector={"matchLabels": {"app": "worker"}})
+        spec["template"]["metadata"]["labels"] = {"app": "worker"}
+        LAB.apply_text(json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "worker", "namespace": namespace}, "spec": spec}))
+        self.rolled_out()
+
+    def rolled_out(self):
+        LAB.kubectl("rollout", "status", "deployment/worker", "-n", self.namespace, "--timeout=300s")
+
+    def upgraded(self):
+        LAB.kubectl("set", "image", "deployment/worker", "shop=localhost/demo-app:2.0.0", "-n", self.namespace)
+        self.rolled_out()
+
+    def state(self):
+        """Its image, and how many replicas of that are ready."""
+        found = LAB.get("deployment", "worker", "-n", self.namespace)
+        return found["spec"]["template"]["spec"]["containers"][0]["image"], found["status"].get("readyReplicas", 0)
 
 
 class UndoTest(ShopTest):
@@ -77,12 +106,15 @@ class UndoTest(ShopTest):
         self.assertLessEqual(before, shop.orders())
         LAB.wait_for("the held one to let go", lambda: not LAB.rollback("back", shop.namespace)["metadata"].get("finalizers"), 30)
 
-    def test_rollback_whose_finalizer_was_torn_off_is_taken_back(self):
-        shop = self.shop()
+    def test_rollback_of_two_deployments_whose_finalizer_was_torn_off_is_taken_back(self):
+        shop = self.shop(edit=with_worker)
+        worker = Worker(shop.namespace)
         shop.upgraded()
+        worker.upgraded()
         before = shop.orders()
         shop.rollback(verification={"soakSeconds": 300})
         shop.reaches("Verify")
+        self.assertEqual((shop.image(), worker.state()), ("localhost/demo-app:1.0.0", ("localhost/demo-app:1.0.0", 1)))
         LAB.kubectl("delete", "frameworkrollback", "back", "-n", shop.namespace, "--wait=false")
         LAB.kubectl("patch", "frameworkrollback", "back", "-n", shop.namespace, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
         LAB.wait_for("the lock to be given up", lambda: not shop.lock(), 240)
@@ -90,5 +122,5 @@ class UndoTest(ShopTest):
         self.assertEqual(len(kept), 1, kept)
         self.assertIn("_reverted_", kept[0])
         self.tidy(shop, kept)
-        self.assertEqual(shop.version(), "2.0.0")
+        self.assertEqual((shop.version(), worker.state()), ("2.0.0", ("localhost/demo-app:2.0.0", 1)))
         self.assertLessEqual(before, shop.orders())

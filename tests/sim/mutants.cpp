@@ -27,11 +27,19 @@ std::string phaseIn(const kube::Request& request) {
   return json::parse(request.body).value("/status/phase"_json_pointer, std::string());
 }
 
-void noPods(reconcilers::NamespaceSnapshot& ns) {
+// Of `only` that workload, else of all.
+void noPods(reconcilers::NamespaceSnapshot& ns, const std::string& only = "") {
   for (auto& [key, view] : ns.workloads) {
+    if (!only.empty() && key != only) continue;
     view.pods.clear();
     if (view.workload) view.workload->statusReplicas = 0;
   }
+}
+
+// The workload of that component looks as if it had the target's image already.
+void seemsSwitched(reconcilers::RollbackSnapshot& in, const std::string& component, const std::string& workload) {
+  for (const auto& [name, image] : in.rollback.status.plan->images)
+    if (name == component) in.ns.workloads[workload].workload->containers[0].image = image;
 }
 
 kube::Request statusOf(const api::FrameworkRollback& rollback, const std::function<void(json&)>& how) {
@@ -53,6 +61,8 @@ const std::vector<MutantInfo>& mutants() {
       {Mutant::SkipLedger, "SkipLedger", "S4", "again"},
       {Mutant::GoBeforePodsGone, "GoBeforePodsGone", "S8", "success"},
       {Mutant::RunsUnseen, "RunsUnseen", "S8", "cron-job"},
+      {Mutant::WorkersUnseen, "WorkersUnseen", "S8", "workers"},
+      {Mutant::WorkersForgotten, "WorkersForgotten", "U1", "workers"},
       {Mutant::ScaleUnaimed, "ScaleUnaimed", "S9", "success"},
       {Mutant::DeleteUnaimed, "DeleteUnaimed", "S9", "aborted"},
       {Mutant::StatusUnaimed, "StatusUnaimed", "S7", "success"},
@@ -94,6 +104,9 @@ void mutateSnapshot(Mutant mutant, reconcilers::RollbackSnapshot& in) {
     case Mutant::GoBeforePodsGone:
       if (running(rollback, "Quiesce") || running(rollback, "Switch")) noPods(in.ns);
       break;
+    case Mutant::WorkersUnseen:
+      if (running(rollback, "Quiesce") || running(rollback, "Switch")) noPods(in.ns, "Deployment/worker");
+      break;
     case Mutant::RunsUnseen:
       for (auto& [key, view] : in.ns.workloads)
         if (view.workload && view.workload->isCronJob()) view.runs.clear(), view.pods.clear();
@@ -118,11 +131,11 @@ void mutateSnapshot(Mutant mutant, reconcilers::RollbackSnapshot& in) {
       for (auto& view : in.ns.jobs)
         if (rollback.meta.deleting() || rollback.spec.abort) view.job.complete = true;
       break;
-    case Mutant::ImageAfterSwitch:  // what runs looks like the target already
-      if (rollback.status.phase == api::Phase::Switching)
-        for (auto& [key, view] : in.ns.workloads)
-          for (const auto& [component, image] : rollback.status.plan->images)
-            if (view.workload && key == "Deployment/shop") view.workload->containers[0].image = image;
+    case Mutant::ImageAfterSwitch:
+      if (rollback.status.phase == api::Phase::Switching) seemsSwitched(in, "main", "Deployment/shop");
+      break;
+    case Mutant::WorkersForgotten:
+      if (rollback.status.phase == api::Phase::Switching) seemsSwitched(in, "worker", "Deployment/worker");
       break;
     case Mutant::KeptForgotten:
       if (running(rollback, "Close"))

@@ -15,6 +15,8 @@ enum class Mutant {
   SkipLedger,         // no entry of what was executed is made or looked for
   GoBeforePodsGone,   // pods that are still there are not seen
   RunsUnseen,         // Jobs of a CronJob that run are not seen
+  WorkersUnseen,      // pods of the second Deployment are not seen
+  WorkersForgotten,   // the second Deployment keeps its image
   ScaleUnaimed,       // preconditions of a patch are left out
   DeleteUnaimed,      // preconditions of a delete are left out
   StatusUnaimed,      // a status is written over whatever is there

@@ -10,6 +10,8 @@ namespace {
 constexpr const char* kRollback = "demo/back-to-1";
 constexpr const char* kFrom = "localhost/demo-app:2.0.0";
 constexpr const char* kTarget = "localhost/demo-app:1.0.0";
+constexpr const char* kWorkerFrom = "localhost/demo-worker:2.0.0";
+constexpr const char* kWorkerTarget = "localhost/demo-worker:1.0.0";
 constexpr const char* kUser = "alice";
 constexpr int kTimeout = 300;  // spec.timeoutSeconds
 
@@ -17,7 +19,17 @@ std::string text(const json& object, std::initializer_list<const char*> path) { 
 
 json meta(const std::string& name) { return {{"name", name}, {"namespace", World::kNamespace}}; }
 
-void furnish(World& world, bool cronJob) {
+json deployment(const std::string& name, int replicas, const char* image) {
+  return {{"metadata", meta(name)},
+          {"spec",
+           {{"replicas", replicas},
+            {"selector", {{"matchLabels", {{"app", name}}}}},
+            {"template",
+             {{"metadata", {{"labels", {{"app", name}}}}},
+              {"spec", {{"containers", json::array({{{"name", "app"}, {"image", image}}})}}}}}}}};
+}
+
+void furnish(World& world, bool cronJob, bool workers) {
   auto& server = world.server;
   json classStores = json::array(), frameworkStores = json::array();
   for (const auto& store : world.stores) {
@@ -45,7 +57,8 @@ void furnish(World& world, bool cronJob) {
         {{"components", json::array({{{"name", "main"},
                                       {"health", json::array({{{"name", "ready"},
                                                                {"http", {{"port", 8080}, {"path", "/healthz"}}},
-                                                               {"timeoutSeconds", 60}}})}}})},
+                                                               {"timeoutSeconds", 60}}})}},
+                                     {{"name", "worker"}, {"optional", true}, {"dependsOn", {"main"}}}})},
          {"stores", std::move(classStores)}}}});
   server.create(
       "admin", "statefulsets",
@@ -63,14 +76,7 @@ void furnish(World& world, bool cronJob) {
          {"readyReplicas", 1},
          {"updatedReplicas", 1},
          {"availableReplicas", 1}}}});
-  server.create("admin", "deployments",
-                {{"metadata", meta("shop")},
-                 {"spec",
-                  {{"replicas", 2},
-                   {"selector", {{"matchLabels", {{"app", "shop"}}}}},
-                   {"template",
-                    {{"metadata", {{"labels", {{"app", "shop"}}}}},
-                     {"spec", {{"containers", json::array({{{"name", "app"}, {"image", kFrom}}})}}}}}}}});
+  server.create("admin", "deployments", deployment("shop", 2, kFrom));
   server.create("admin", "persistentvolumeclaims", {{"metadata", meta("backups")}, {"status", {{"phase", "Bound"}}}});
   server.create(
       "admin", "backuprepositories",
@@ -95,6 +101,12 @@ void furnish(World& world, bool cronJob) {
                                   {"workloadRef", {{"kind", "Deployment"}, {"name", "shop"}}},
                                   {"container", "app"},
                                   {"serviceRef", {{"name", "shop"}}}}});
+  if (workers) {
+    components.push_back({{"name", "worker"}, {"workloadRef", {{"kind", "Deployment"}, {"name", "worker"}}}});
+    json worker = deployment("worker", 1, kWorkerFrom);
+    worker["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {{"preStop", {{"sleep", {{"seconds", 2}}}}}};
+    server.create("admin", "deployments", std::move(worker));
+  }
   if (cronJob) {
     components.push_back({{"name", "report"}, {"workloadRef", {{"kind", "CronJob"}, {"name", "report"}}}});
     world.addCronJob("report");
@@ -107,6 +119,8 @@ void furnish(World& world, bool cronJob) {
                    {"stores", std::move(frameworkStores)},
                    {"repositoryRef", {{"name", "backups"}}}}}});
 }
+
+std::string imageOf(const json& workload) { return workload["spec"]["template"]["spec"]["containers"][0]["image"]; }
 
 json wish(const std::string& name) {
   return {{"metadata", meta(name)},
@@ -282,7 +296,7 @@ void Stage::randomWeather() {
 
 void Stage::randomUsers() {
   auto& d = dice_;
-  if (d.chance(0.2)) world_.brokenImages.insert(kTarget);
+  if (d.chance(0.2)) world_.brokenImages.insert(d.chance(0.5) ? kTarget : kWorkerTarget);
   if (d.chance(0.08)) world_.healthy = false;
   if (d.chance(0.04)) world_.unpullableImages.insert(kTarget);
   if (d.chance(0.04)) world_.blockers = {{"PreparedTransaction", "there is one"}};
@@ -367,6 +381,7 @@ void Stage::setTheScene() {
   if (is("keep")) keepSchema();
   if (is("revert") || is("held") || is("held-deleted") || is("stores-revert") || is("cron-job-revert"))
     world_.brokenImages.insert(kTarget);
+  if (is("workers-revert")) world_.brokenImages.insert(kWorkerTarget);
   if (is("cron-job")) {
     world_.runTakes = Millis(20000);
     atStep("Stage", Millis(100), "starts a Job of the CronJob", [this] { world_.createRun("demo/report"); });
@@ -439,7 +454,8 @@ void Stage::mutateWorld() {
 Verdict Stage::play() {
   if (is("stores") || is("stores-revert") || (is("random") && dice_.chance(0.3))) world_.addStore("ledger", "ledger");
   const bool cronJob = is("cron-job") || is("cron-job-revert") || is("undo") || is("held-deleted");
-  furnish(world_, cronJob || (is("random") && dice_.chance(0.25)));
+  const bool workers = is("workers") || is("workers-revert") || is("undo") || is("held-deleted");
+  furnish(world_, cronJob || (is("random") && dice_.chance(0.25)), workers || (is("random") && dice_.chance(0.25)));
   world_.pass(Millis(3000));
   setTheScene();
   mutateWorld();
@@ -569,9 +585,9 @@ void Stage::reportUnended() {
 }
 
 void Stage::judgeEnd() {
-  const json& deployment = *world_.server.find("deployments", "demo/shop");
+  const json& shop = *world_.server.find("deployments", "demo/shop");
   const json& framework = *world_.server.find("frameworks", "demo/shop");
-  const std::string image = deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+  const std::string image = imageOf(shop);
   bool held = false;  // a rollback that keeps the lock, and says so
   std::string told = told_;
   for (const auto& key : world_.server.keysOf("frameworkrollbacks")) {
@@ -608,14 +624,17 @@ void Stage::judgeEnd() {
     return;
   }
   if (lastScale_ > 0 && !world_.applicationServes())
-    broken("L2", "the application does not serve at the end: " +
-                     std::to_string(deployment["spec"].value("replicas", 1)) + " replicas of " + image);
+    broken("L2", "the application does not serve at the end: " + std::to_string(shop["spec"].value("replicas", 1)) +
+                     " replicas of " + image);
   const json* cronJob = world_.server.find("cronjobs", "demo/report");
   if (cronJob && (*cronJob)["spec"].value("suspend", false)) broken("L2", "the CronJob is suspended at the end");
   if (world_.imageSetByUser) return;
   if (cronJob &&
       text((*cronJob)["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0], {"image"}) != image)
     broken("U1", "the CronJob runs another image than " + image);
+  if (const json* worker = world_.server.find("deployments", "demo/worker"))
+    if (const std::string its = imageOf(*worker); versionIn(its) != versionIn(image))
+      broken("U1", "the worker runs " + its + " beside " + image);
   if (!world_.migrates) return;
   for (const auto& store : world_.stores)
     if (const auto& content = world_.contents[world_.oidOf(store.database)]; content.schema != versionIn(image))
@@ -658,6 +677,8 @@ const std::vector<ScenarioInfo>& scenarios() {
       {"held-deleted", "Failed", "Held"},
       {"stores", "Succeeded", "Succeeded"},
       {"stores-revert", "Reverted", "NotReady"},
+      {"workers", "Succeeded", "Succeeded"},
+      {"workers-revert", "Reverted", "NotReady"},
       {"cron-job", "Succeeded", "Succeeded"},
       {"cron-job-revert", "Reverted", "NotReady"},
   };

@@ -72,6 +72,12 @@ class VerbProgress final : public mover::Progress {
   bool& waitsForGo_;
 };
 
+// What a pod takes before it ends; its process works on meanwhile.
+Millis sleepBeforeStop(const json& pod) {
+  const json* sleep = rules::memberAt(&pod["spec"]["containers"][0], {"lifecycle", "preStop", "sleep"});
+  return std::chrono::seconds(sleep ? sleep->value("seconds", 0) : 0);
+}
+
 }  // namespace
 
 std::string versionIn(const std::string& image) { return image.substr(image.rfind(':') + 1); }
@@ -210,9 +216,9 @@ void World::changed(const std::string& plural, const json& object, bool gone) {
                               ? at(object, {"metadata", "name"})
                               : at(object, {"metadata", "namespace"}) + "/" + at(object, {"metadata", "name"});
   const std::string uid = at(object, {"metadata", "uid"});
-  const auto later = [&](const std::string& what, std::function<void()> then) {
+  const auto later = [&](const std::string& what, std::function<void()> then, Millis besides = Millis(0)) {
     if (!pending_.insert(what).second) return;
-    timeline.after(latency(), [this, what, then = std::move(then)] {
+    timeline.after(latency() + besides, [this, what, then = std::move(then)] {
       pending_.erase(what);
       then();
     });
@@ -231,7 +237,8 @@ void World::changed(const std::string& plural, const json& object, bool gone) {
         later("deployment " + owner, [this, owner] { syncDeployment(owner); });
     }
     if (!gone && deleting(object))
-      later("stop " + uid, [this, key, uid] { stopPod(key, uid); });
+      later(
+          "stop " + uid, [this, key, uid] { stopPod(key, uid); }, sleepBeforeStop(object));
     else if (!gone) {
       const std::string go = at(object, {"metadata", "annotations", api::kAnnotationGo});
       const auto process = processes.find(uid);

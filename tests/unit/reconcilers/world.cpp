@@ -110,7 +110,9 @@ World::World() {
 }
 
 int World::livePods() const {
-  return static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return !p.ended(); }));
+  const auto lives = [](const kube::Pod& pod) { return !pod.ended(); };
+  return static_cast<int>(std::count_if(pods.begin(), pods.end(), lives) +
+                          std::count_if(workerPods.begin(), workerPods.end(), lives));
 }
 
 int World::liveJobs() const {
@@ -128,6 +130,21 @@ void World::addStore(const std::string& name, bool ownServer) {
   if (ownServer) store.postgres->host = "db-of-" + name;
   framework.spec.stores.push_back(store);
   databases[name] = {++oids_, true, "2.0.0", "written by 2.0.0"};
+}
+
+void World::addWorker() {
+  api::Component described;
+  described.name = "worker";
+  described.dependsOn = {"main"};
+  frameworkClass.spec.components.push_back(described);
+  framework.spec.components.push_back({"worker", "Deployment", "worker", "", ""});
+  worker = deployment;
+  worker->meta.name = "worker";
+  worker->meta.uid = "worker-uid";
+  worker->replicas = 1;
+  worker->containers[0].image = "localhost/demo-worker:2.0.0";
+  touch(worker->meta);
+  for (int i = 0; i < 3; ++i) step();
 }
 
 void World::addCronJob(int runMillis) {
@@ -154,8 +171,11 @@ bool World::serving() const {
     const auto live = databases.find(store.postgres->database);
     return live != databases.end() && live->second.open;
   });
-  return open && deployment.replicas == 2 &&
-         std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }) == 2;
+  const auto ready = [](const std::vector<kube::Pod>& some) {
+    return std::count_if(some.begin(), some.end(), [](const kube::Pod& p) { return p.ready; });
+  };
+  return open && deployment.replicas == 2 && ready(pods) == 2 &&
+         (!worker || (worker->replicas == 1 && ready(workerPods) == 1));
 }
 
 reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
@@ -173,6 +193,7 @@ reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
   in.repositoryClaimExists = repositoryClaimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
+  if (worker) in.workloads["Deployment/worker"] = {worker, workerPods};
   if (cronJob) in.workloads["CronJob/report"] = {cronJob, {}, {}};
   if (cronJob && cronRunMillis > 0) in.workloads["CronJob/report"].runs = {"report-29"};
   for (const auto& [name, model] : jobs) {
@@ -306,25 +327,7 @@ bool World::send(const kube::Request& request) {
     ledger = entry;
     return true;
   }
-  if (plural == "deployments") {
-    if (body["metadata"]["resourceVersion"] != deployment.meta.resourceVersion ||
-        body["metadata"]["uid"] != deployment.meta.uid)
-      return false;
-    if (request.subresource == "scale") {
-      deployment.replicas = body["spec"]["replicas"];
-    } else if (body["metadata"].contains("annotations")) {
-      for (const auto& [name, value] : body["metadata"]["annotations"].items())
-        deployment.meta.annotations[name] = value;
-      touch(deployment.meta);
-      return true;
-    } else {
-      if (deployment.replicas != 0 || livePods() > 0) violation("the image was changed while pods run");
-      deployment.containers[0].image = body["spec"]["template"]["spec"]["containers"][0]["image"];
-    }
-    ++deployment.meta.generation;
-    touch(deployment.meta);
-    return true;
-  }
+  if (plural == "deployments") return writeTo(worker && request.name == "worker" ? *worker : deployment, request);
   if (plural == "cronjobs" && cronJob) {
     if (body["metadata"]["resourceVersion"] != cronJob->meta.resourceVersion ||
         body["metadata"]["uid"] != cronJob->meta.uid)
@@ -581,6 +584,56 @@ void World::runMover(ModelJob& model) {
   violation("a verb nobody knows: " + model.verb);
 }
 
+bool World::writeTo(kube::Workload& workload, const kube::Request& request) {
+  const json body = json::parse(request.body);
+  if (body["metadata"]["resourceVersion"] != workload.meta.resourceVersion ||
+      body["metadata"]["uid"] != workload.meta.uid)
+    return false;
+  if (request.subresource == "scale") {
+    workload.replicas = body["spec"]["replicas"];
+  } else if (body["metadata"].contains("annotations")) {
+    for (const auto& [name, value] : body["metadata"]["annotations"].items()) workload.meta.annotations[name] = value;
+    touch(workload.meta);
+    return true;
+  } else {
+    if (workload.replicas != 0 || livePods() > 0) violation("the image was changed while pods run");
+    workload.containers[0].image = body["spec"]["template"]["spec"]["containers"][0]["image"];
+  }
+  ++workload.meta.generation;
+  touch(workload.meta);
+  return true;
+}
+
+// Its pods follow its replicas: one move a step.
+void World::runPods(kube::Workload& workload, std::vector<kube::Pod>& ofIt) {
+  const std::string& image = workload.containers[0].image;
+  if (static_cast<int>(ofIt.size()) > workload.replicas) {
+    ofIt.resize(static_cast<std::size_t>(workload.replicas));
+  } else if (static_cast<int>(ofIt.size()) < workload.replicas) {
+    kube::Pod pod;
+    pod.meta.name = workload.meta.name + "-" + std::to_string(++uids_);
+    pod.phase = "Running";
+    pod.containers = {{}};
+    pod.containers[0].image = image;
+    ofIt.push_back(pod);
+  } else {
+    for (auto& pod : ofIt) {
+      const bool broken = brokenImages.count(image) > 0;
+      pod.ready = !broken;
+      if (broken) {
+        pod.containers[0].waitingReason = "CrashLoopBackOff";
+        pod.containers[0].restartCount += 1;
+      }
+    }
+  }
+  workload.observedGeneration = workload.meta.generation;
+  workload.statusReplicas = static_cast<int>(ofIt.size());
+  workload.updatedReplicas = workload.statusReplicas;
+  workload.readyReplicas =
+      static_cast<int>(std::count_if(ofIt.begin(), ofIt.end(), [](const kube::Pod& p) { return p.ready; }));
+  workload.availableReplicas = workload.readyReplicas;
+}
+
 void World::step(int millis) {
   now += Millis(millis);
   if (cronJob && cronJob->replicas == 0 && cronRunMillis > 0 && (cronRunMillis -= millis) <= 0)
@@ -597,33 +650,8 @@ void World::step(int millis) {
     }
     runMover(model);
   }
-  // The deployment's pods follow its replicas: one move a step.
-  const std::string& image = deployment.containers[0].image;
-  if (static_cast<int>(pods.size()) > deployment.replicas) {
-    pods.resize(static_cast<std::size_t>(deployment.replicas));
-  } else if (static_cast<int>(pods.size()) < deployment.replicas) {
-    kube::Pod pod;
-    pod.meta.name = "shop-" + std::to_string(++uids_);
-    pod.phase = "Running";
-    pod.containers = {{}};
-    pod.containers[0].image = image;
-    pods.push_back(pod);
-  } else {
-    for (auto& pod : pods) {
-      const bool broken = brokenImages.count(image) > 0;
-      pod.ready = !broken;
-      if (broken) {
-        pod.containers[0].waitingReason = "CrashLoopBackOff";
-        pod.containers[0].restartCount += 1;
-      }
-    }
-  }
-  deployment.observedGeneration = deployment.meta.generation;
-  deployment.statusReplicas = static_cast<int>(pods.size());
-  deployment.updatedReplicas = deployment.statusReplicas;
-  deployment.readyReplicas =
-      static_cast<int>(std::count_if(pods.begin(), pods.end(), [](const kube::Pod& p) { return p.ready; }));
-  deployment.availableReplicas = deployment.readyReplicas;
+  runPods(deployment, pods);
+  if (worker) runPods(*worker, workerPods);
 }
 
 reconcilers::Decision World::decideFramework() {
