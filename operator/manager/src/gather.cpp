@@ -206,9 +206,12 @@ Result<void> Gatherer::common(NamespaceSnapshot& out, const About& about, const 
   std::string repository = about.repositoryName;
   if (repository.empty() && out.framework) repository = out.framework->spec.repositoryName;
   if (about.repository && !repository.empty()) {
-    auto found = object(kube::get(api::kBackupRepositories, namespace_, repository), api::decodeBackupRepository, call);
-    if (!found) return found.error();
-    out.repository = std::move(*found);
+    if (!out.repository) {
+      auto found =
+          object(kube::get(api::kBackupRepositories, namespace_, repository), api::decodeBackupRepository, call);
+      if (!found) return found.error();
+      out.repository = std::move(*found);
+    }
     if (out.repository && out.optIn.allowed) {
       auto request = kube::get(kube::resources::kPersistentVolumeClaims, namespace_, out.repository->spec.claimName);
       request.asServiceAccount = api::kRunner;
@@ -219,7 +222,7 @@ Result<void> Gatherer::common(NamespaceSnapshot& out, const About& about, const 
   }
   if (auto done = jobs(out, namespace_, about.owner.uid, call); !done) return done;
   // Last: what is decided from them (S8) must not wait for other reads meanwhile.
-  return out.framework ? workloads(out, call) : Result<void>();
+  return out.framework && about.workloads ? workloads(out, call) : Result<void>();
 }
 
 Result<std::optional<reconcilers::RollbackSnapshot>> Gatherer::rollback(const std::string& namespace_,
@@ -268,6 +271,8 @@ Result<std::optional<reconcilers::BackupSnapshot>> Gatherer::backup(const std::s
   // A thousand entries of a scan cost one read each.
   if (reconcilers::isMereListing(out.backup)) return std::optional<reconcilers::BackupSnapshot>();
   About about{out.backup.meta, out.backup.spec.frameworkName};
+  // Of one that has ended nothing is decided but whether it still holds the lock, and what becomes of its Jobs.
+  about.frameworkClass = about.workloads = about.repository = !reconcilers::hasEnded(out.backup);
   about.repositoryName = out.backup.spec.repositoryName;
   if (auto done = common(out.ns, about, call); !done) return done.error();
   return std::optional(std::move(out));
@@ -316,7 +321,8 @@ Result<std::optional<reconcilers::RepositorySnapshot>> Gatherer::repository(cons
   if (!found) return found.error();
   if (!*found) return std::optional<reconcilers::RepositorySnapshot>();
   reconcilers::RepositorySnapshot out;
-  out.object = std::move(**found);
+  out.object = **found;
+  out.ns.repository = std::move(**found);
   About about{out.object.meta, ""};
   about.repositoryName = name;
   if (auto done = common(out.ns, about, call); !done) return done.error();

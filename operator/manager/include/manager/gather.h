@@ -84,10 +84,11 @@ class Gatherer {
     const kube::ObjectMeta& owner;
     std::string framework;         // by name; empty: none
     bool frameworkClass = true;    // of that framework
+    bool workloads = true;         // of that framework, and their pods
     bool repository = true;        // and its claim
     std::string repositoryName{};  // empty: the framework's
   };
-  // `out.framework` may be there already: then it is not read again.
+  // `out.framework` and `out.repository` may be there already: then they are not read again.
   Result<void> common(reconcilers::NamespaceSnapshot& out, const About& about, const Call& call);
   Result<void> workloads(reconcilers::NamespaceSnapshot& out, const Call& call);
   Result<void> runs(reconcilers::NamespaceSnapshot& out, const std::string& namespace_,
