@@ -157,7 +157,7 @@ def built(names):
 
 
 def start(name, server, expect, workers=4, passes=0, status_bytes=0):
-    """With `passes` a peer makes that many for each rollback; else its reconciles do nothing. The operator does what it does."""
+    """With `passes` a peer makes that many for each rollback; else its reconciles of one do nothing. The operator does what it does."""
     if name == "rollback-operator":
         return Operator(server, expect, workers)
     if name == "controller-runtime":

@@ -29,6 +29,7 @@ type seen struct {
 	kinds map[string]int // "read get jobs", "write PATCH pods", …
 	write map[string]int
 	trace []object
+	last  time.Time            // a request
 	first map[string]time.Time // key of a rollback → the first write to it by a client
 	made  map[string]time.Time
 }
@@ -47,6 +48,7 @@ func (s *seen) request(r *http.Request, t target, body []byte, watching bool) {
 	if t.sub != "" {
 		what += "/" + t.sub
 	}
+	s.last = at
 	s.kinds[verb+" "+what]++
 	if s.trace != nil && verb != "WATCH" {
 		s.trace = append(s.trace, object{"method": r.Method, "path": r.URL.RequestURI(), "type": r.Header.Get("Content-Type"), "body": string(body)})
@@ -130,7 +132,8 @@ func (s *seen) control(w http.ResponseWriter, r *http.Request) {
 		for k, n := range s.kinds {
 			kinds[k] = n
 		}
-		answer(object{"reads": reads, "writes": writes, "kinds": kinds, "phases": phases, "ready": healthy, "firstWriteMilliseconds": latencies})
+		answer(object{"reads": reads, "writes": writes, "kinds": kinds, "phases": phases, "ready": healthy, "firstWriteMilliseconds": latencies,
+			"quietSeconds": time.Since(s.last).Seconds()})
 		if q.Get("reset") != "" {
 			s.kinds = map[string]int{}
 		}

@@ -232,7 +232,7 @@ var kinds = map[string]string{
 	"pods": "Pod", "configmaps": "ConfigMap", "namespaces": "Namespace", "deployments": "Deployment", "statefulsets": "StatefulSet", "jobs": "Job", "cronjobs": "CronJob",
 	"frameworks": "Framework", "frameworkrollbacks": "FrameworkRollback", "frameworkbackups": "FrameworkBackup", "frameworkclasses": "FrameworkClass",
 	"backuprepositories": "BackupRepository", "leases": "Lease", "events": "Event", "persistentvolumeclaims": "PersistentVolumeClaim",
-	"horizontalpodautoscalers": "HorizontalPodAutoscaler",
+	"horizontalpodautoscalers": "HorizontalPodAutoscaler", "selfsubjectaccessreviews": "SelfSubjectAccessReview",
 }
 
 // Pages of what is there now. (A real server's later pages are of the first one's instant; nothing changes while the benches list.)
@@ -351,6 +351,7 @@ func discovery(w http.ResponseWriter, r *http.Request) bool {
 	groups := map[string][]string{
 		"v1":                                {"pods", "configmaps", "namespaces", "events", "persistentvolumeclaims"},
 		"apps/v1":                           {"deployments", "statefulsets"},
+		"authorization.k8s.io/v1":           {"selfsubjectaccessreviews"},
 		"autoscaling/v2":                    {"horizontalpodautoscalers"},
 		"batch/v1":                          {"jobs", "cronjobs"},
 		"coordination.k8s.io/v1":            {"leases"},
@@ -392,7 +393,7 @@ func discovery(w http.ResponseWriter, r *http.Request) bool {
 	}
 	resources := []object{}
 	for _, p := range plurals {
-		namespaced := p != "namespaces" && p != "frameworkclasses"
+		namespaced := p != "namespaces" && p != "frameworkclasses" && p != "selfsubjectaccessreviews"
 		resources = append(resources, object{"name": p, "singularName": strings.ToLower(kinds[p]), "namespaced": namespaced, "kind": kinds[p],
 			"verbs": []string{"get", "list", "watch", "create", "update", "patch", "delete"}})
 		if p == "frameworks" || p == "frameworkrollbacks" || p == "frameworkbackups" {

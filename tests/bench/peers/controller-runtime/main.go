@@ -1,6 +1,7 @@
 // What the benches caches and events run beside rollback-operator: its nine watches, caches and four controllers, as one writes them on
 // controller-runtime. Types are Go's own where there are some, and few fields of ours (types.go); managed fields are not kept. A
-// reconcile does nothing, or, with -passes, the requests of a rollback (pass.go).
+// reconcile makes the live reads of the operator's and decides nothing (reads.go); one of a rollback does nothing, or, with -passes, makes
+// its requests (pass.go).
 //
 //	controller-runtime-peer -server http://127.0.0.1:8901 -expect 1000
 //
@@ -72,11 +73,14 @@ func nothing(context.Context, reconcile.Request) (reconcile.Result, error) {
 	return reconcile.Result{}, nil
 }
 
-// counting does nothing but call done when `expect` different objects were reconciled.
-func counting(expect int, done func()) reconcile.Func {
+// counting reconciles, and calls done when `expect` different objects were.
+func counting(expect int, reconciles reconcile.Func, done func()) reconcile.Func {
 	var mu sync.Mutex
 	seen := map[types.NamespacedName]bool{}
-	return func(_ context.Context, r reconcile.Request) (reconcile.Result, error) {
+	return func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+		if result, err := reconciles(ctx, r); err != nil {
+			return result, err
+		}
 		mu.Lock()
 		defer mu.Unlock()
 		if before := len(seen); before < expect {
@@ -91,15 +95,19 @@ func counting(expect int, done func()) reconcile.Func {
 func run(started time.Time) error {
 	server := flag.String("server", "", "URL of the API server")
 	expect := flag.Int("expect", 0, "Frameworks there are")
-	workers := flag.Int("workers", 4, "of each controller")
-	passes := flag.Int("passes", 0, "a rollback takes, each with its reads and one write; 0: a reconcile does nothing")
+	workers := flag.Int("workers", 4, "of each controller, as many as the operator's")
+	passes := flag.Int("passes", 0, "a rollback takes, each with its reads and one write; 0: its reconcile does nothing")
 	statusBytes := flag.Int("status-bytes", 0, "of a rollback's status at its end; it grows evenly")
 	flag.Parse()
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	say := func(what string) { fmt.Printf("%s %d\n", what, time.Since(started).Milliseconds()) }
 
 	addToScheme(scheme.Scheme)
-	mgr, err := ctrl.NewManager(&rest.Config{Host: *server, QPS: -1}, ctrl.Options{ // no throttle of its own: nor have the others
+	mgr, err := ctrl.NewManager(&rest.Config{
+		Host:          *server,
+		QPS:           -1,                                                  // no throttle of its own: nor have the others
+		ContentConfig: rest.ContentConfig{ContentType: "application/json"}, // the server takes nothing else
+	}, ctrl.Options{
 		Scheme:  scheme.Scheme,
 		Metrics: metrics.Options{BindAddress: "0"},
 		Cache: cache.Options{
@@ -131,9 +139,11 @@ func run(started time.Time) error {
 	}); err != nil {
 		return err
 	}
+	api := &live{reader: mgr.GetAPIReader(), writer: mgr.GetClient(), filled: make(chan struct{})}
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		if mgr.GetCache().WaitForCacheSync(ctx) {
 			say("synced")
+			close(api.filled)
 		}
 		return nil
 	})); err != nil {
@@ -142,7 +152,7 @@ func run(started time.Time) error {
 
 	var rollbacks reconcile.Reconciler = reconcile.Func(nothing)
 	if *passes > 0 {
-		rollbacks = &rollbackPasses{live: mgr.GetAPIReader(), status: mgr.GetClient().Status(), passes: *passes, statusBytes: *statusBytes}
+		rollbacks = &rollbackPasses{live: api, status: mgr.GetClient().Status(), passes: *passes, statusBytes: *statusBytes}
 	}
 	name := func(o client.Object) string { return o.GetName() }
 	of := func(kind string) func(client.Object) string {
@@ -152,7 +162,7 @@ func run(started time.Time) error {
 		Watches(&FrameworkClass{}, frameworksBy(mgr.GetClient(), byClass, name)).
 		Watches(&appsv1.Deployment{}, frameworksBy(mgr.GetClient(), byWorkload, of("Deployment"))).
 		Watches(&appsv1.StatefulSet{}, frameworksBy(mgr.GetClient(), byWorkload, of("StatefulSet"))).
-		Complete(counting(*expect, func() { say("reconciled") })); err != nil {
+		Complete(counting(*expect, reading(api, readFramework), func() { say("reconciled") })); err != nil {
 		return err
 	}
 	if err := ctrl.NewControllerManagedBy(mgr).For(&FrameworkRollback{}).
@@ -161,10 +171,11 @@ func run(started time.Time) error {
 		Complete(rollbacks); err != nil {
 		return err
 	}
-	for _, o := range []client.Object{&FrameworkBackup{}, &BackupRepository{}} {
-		if err := ctrl.NewControllerManagedBy(mgr).For(o).Complete(reconcile.Func(nothing)); err != nil {
-			return err
-		}
+	if err := ctrl.NewControllerManagedBy(mgr).For(&FrameworkBackup{}).Complete(reading(api, readBackup)); err != nil {
+		return err
+	}
+	if err := ctrl.NewControllerManagedBy(mgr).For(&BackupRepository{}).Complete(reading(api, readRepository)); err != nil {
+		return err
 	}
 	return mgr.Start(ctx)
 }

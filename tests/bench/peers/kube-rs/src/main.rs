@@ -1,17 +1,18 @@
 //! What the benches caches and events run beside rollback-operator: its nine watches, caches and four controllers, as one writes them on
 //! kube-rs. Types are k8s-openapi's where there are some, and few fields of ours (types.rs); managed fields are not kept. A reconcile
-//! does nothing, or, with PASSES, the requests of a rollback (pass.rs).
+//! makes the live reads of the operator's and decides nothing (reads.rs); one of a rollback does nothing, or, with PASSES, makes its
+//! requests (pass.rs).
 //!
 //!     kube-rs-peer URL FRAMEWORKS [WORKERS [PASSES STATUS-BYTES]]
 //!
 //! It says "synced <ms>" when all caches are filled, and "reconciled <ms>" when as many Frameworks as are expected were reconciled.
 mod pass;
+mod reads;
 mod types;
 
 use std::collections::HashSet;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,10 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use reads::Live;
 use types::*;
 
 /// Makes caches, and says "synced" when all are filled. (Not by `Store::wait_until_ready`: of two tasks that wait for one store kube 2.0
@@ -36,7 +39,7 @@ use types::*;
 struct Caches {
     client: Client,
     started: Instant,
-    unfilled: AtomicUsize,
+    unfilled: watch::Sender<usize>,
 }
 
 impl Caches {
@@ -45,7 +48,7 @@ impl Caches {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        self.unfilled.fetch_add(1, Ordering::Relaxed);
+        self.unfilled.send_modify(|unfilled| *unfilled += 1);
         let (store, writer) = reflector::store();
         let (caches, mut filled) = (self.clone(), false);
         let stream = watcher(Api::all(self.client.clone()), config)
@@ -53,9 +56,13 @@ impl Caches {
             .modify(|object: &mut K| object.meta_mut().managed_fields = None)
             .reflect(writer)
             .inspect_ok(move |event| {
-                let first = matches!(event, watcher::Event::InitDone) && !std::mem::replace(&mut filled, true);
-                if first && caches.unfilled.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    println!("synced {}", caches.started.elapsed().as_millis());
+                if matches!(event, watcher::Event::InitDone) && !std::mem::replace(&mut filled, true) {
+                    caches.unfilled.send_modify(|unfilled| {
+                        *unfilled -= 1;
+                        if *unfilled == 0 {
+                            println!("synced {}", caches.started.elapsed().as_millis());
+                        }
+                    });
                 }
             });
         (store, stream)
@@ -82,23 +89,21 @@ fn rollback_of<K: Resource>(owned: K) -> Option<ObjectRef<FrameworkRollback>> {
     Some(ObjectRef::new(name).within(owned.meta().namespace.as_deref()?))
 }
 
-async fn nothing<K>(_: Arc<K>, _: Arc<()>) -> kube::Result<Action> {
-    Ok(Action::await_change())
-}
-
 fn again<K, C>(_: Arc<K>, error: &kube::Error, _: Arc<C>) -> Action {
     eprintln!("reconcile failed, will be retried: {error}");
     Action::requeue(Duration::from_secs(1))
 }
 
-/// Does nothing but say "reconciled" when as many Frameworks as are expected were.
+/// Says "reconciled" when as many Frameworks as are expected were.
 struct Counting {
+    live: Arc<Live>,
     started: Instant,
     expect: usize,
     seen: Mutex<HashSet<ObjectRef<Framework>>>,
 }
 
 async fn count(framework: Arc<Framework>, context: Arc<Counting>) -> kube::Result<Action> {
+    reads::framework(framework.clone(), &context.live).await?;
     let mut seen = context.seen.lock().unwrap();
     if seen.len() < context.expect && seen.insert(ObjectRef::from_obj(&*framework)) && seen.len() == context.expect {
         println!("reconciled {}", context.started.elapsed().as_millis());
@@ -112,14 +117,14 @@ fn run<K, C, F>(
     workers: u16,
     controller: Controller<K>,
     reconcile: impl FnMut(Arc<K>, Arc<C>) -> F + Send + 'static,
-    context: C,
+    context: Arc<C>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     C: Send + Sync + 'static,
     F: Future<Output = kube::Result<Action>> + Send + 'static,
 {
     let config = controller::Config::default().concurrency(workers);
-    tasks.spawn(controller.with_config(config).run(reconcile, again, Arc::new(context)).for_each(|_| std::future::ready(())));
+    tasks.spawn(controller.with_config(config).run(reconcile, again, context).for_each(|_| std::future::ready(())));
 }
 
 #[tokio::main]
@@ -128,11 +133,11 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, otherwise: usize| args.get(at).map_or(Ok(otherwise), |text| text.parse());
     let url = args.first().context("kube-rs-peer URL FRAMEWORKS [WORKERS [PASSES STATUS-BYTES]]")?;
-    let (expect, workers) = (number(1, 0)?, number(2, 4)? as u16);
+    let (expect, workers) = (number(1, 0)?, number(2, 4)? as u16); // of each controller, as many as the operator's
     let client = Client::try_from(Config::new(url.parse()?))?;
-    let rollback_passes = pass::Passes { client: client.clone(), passes: number(3, 0)?, status_bytes: number(4, 0)? };
 
-    let caches = Arc::new(Caches { client, started, unfilled: AtomicUsize::new(0) });
+    let caches = Arc::new(Caches { client: client.clone(), started, unfilled: watch::Sender::new(0) });
+    let live = Arc::new(Live { client, unfilled: caches.unfilled.subscribe(), asked: Mutex::default() });
     let all = watcher::Config::default;
     let ours = || all().labels("app.kubernetes.io/managed-by=framework-rollback-operator");
     let (frameworks, framework_events) = caches.of::<Framework>(all());
@@ -155,13 +160,15 @@ async fn main() -> anyhow::Result<()> {
         })
         .watches_stream(deployment_events.touched_objects(), move |it: Deployment| naming(&for_deployment, "Deployment", &it))
         .watches_stream(stateful_set_events.touched_objects(), move |it: StatefulSet| naming(&for_stateful_set, "StatefulSet", &it));
-    run(&mut tasks, workers, controller, count, Counting { started, expect, seen: Mutex::default() });
+    let counting = Counting { live: live.clone(), started, expect, seen: Mutex::default() };
+    run(&mut tasks, workers, controller, count, Arc::new(counting));
     let controller = Controller::for_stream(rollback_events.applied_objects(), rollbacks)
         .watches_stream(job_events.touched_objects(), rollback_of::<Job>)
         .watches_stream(pod_events.touched_objects(), rollback_of::<Pod>);
-    run(&mut tasks, workers, controller, pass::reconcile, rollback_passes);
-    run(&mut tasks, workers, Controller::for_stream(backup_events.applied_objects(), backups), nothing, ());
-    run(&mut tasks, workers, Controller::for_stream(repository_events.applied_objects(), repositories), nothing, ());
+    let passes = pass::Passes { live: live.clone(), passes: number(3, 0)?, status_bytes: number(4, 0)? };
+    run(&mut tasks, workers, controller, pass::reconcile, Arc::new(passes));
+    run(&mut tasks, workers, Controller::for_stream(backup_events.applied_objects(), backups), reads::backup, live.clone());
+    run(&mut tasks, workers, Controller::for_stream(repository_events.applied_objects(), repositories), reads::repository, live);
 
     tasks.join_all().await;
     Ok(())
