@@ -140,8 +140,7 @@ Decision BackupPass::runBackup(const std::string& store) {
           status.unsettled = false;
         }
         status.schemas.push_back({store, result->schema});
-        status.unsettled = status.unsettled || result->unsettled || !unsettled(components_).empty() ||
-                           imagesOf(components_) != status.images;
+        status.unsettled = status.unsettled || result->unsettled || !runImages(components_, status.images);
         done("Backup", store);
         if (!last) return working("Running", "Backup", "");
         status.digest = result->digest;

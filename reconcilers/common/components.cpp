@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "common/version.h"
+
 namespace rollback::reconcilers {
 namespace {
 
@@ -104,6 +106,13 @@ bool sameImages(const std::vector<std::pair<std::string, std::string>>& a,
          });
 }
 
+bool runImages(const std::vector<ComponentView>& components,
+               const std::vector<std::pair<std::string, std::string>>& images) {
+  return sameImages(imagesOf(components), images) &&
+         std::none_of(components.begin(), components.end(),
+                      [](const ComponentView& component) { return imageIds(component).size() > 1; });
+}
+
 std::string unsettled(const std::vector<ComponentView>& components) {
   for (const auto& component : components) {
     const std::string what = component.key() + " of component " + component.component->name;
@@ -118,6 +127,12 @@ std::string unsettled(const std::vector<ComponentView>& components) {
              std::to_string(workload.replicas) + " replicas are updated, " + std::to_string(workload.readyReplicas) +
              " ready";
     if (imageIds(component).size() > 1) return what + " has pods that run different images";
+  }
+  for (const auto& component : components) {
+    const std::string &image = component.container()->image, &first = components.front().container()->image;
+    if (repositoryOf(image) == repositoryOf(first) && differentReleases(versionOf(image), versionOf(first)))
+      return component.key() + " of component " + component.component->name + " runs " + versionOf(image) + " beside " +
+             versionOf(first) + " of " + components.front().key();
   }
   return {};
 }

@@ -40,8 +40,13 @@ std::string pinned(const std::string& image, const std::string& imageId);
 bool sameImages(const std::vector<std::pair<std::string, std::string>>& a,
                 const std::vector<std::pair<std::string, std::string>>& b);
 
-// Why the components do not run one known version each, all of it: a workload or container that is missing, a rollout
-// that is not complete, pods of two images. Empty: settled. A workload at 0 replicas is settled.
+// Whether the components still run these images and no other beside; how many replicas are ready does not matter.
+bool runImages(const std::vector<ComponentView>& components,
+               const std::vector<std::pair<std::string, std::string>>& images);
+
+// Why the components do not run one known version, all of it: a workload or container that is missing, a rollout that
+// is not complete, pods of two images, an image of the first one's repository and of another release. Empty: settled.
+// A workload at 0 replicas is settled.
 std::string unsettled(const std::vector<ComponentView>& components);
 
 // Component → image as the pods run it, pinned. Meaningful while unsettled() is empty.

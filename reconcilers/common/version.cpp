@@ -88,4 +88,15 @@ int compareVersions(const std::string& a, const std::string& b) {
   return compareFields(pre, otherPre, false);
 }
 
+bool differentReleases(const std::string& a, const std::string& b) {
+  const auto numbers = [](const std::string& version) {
+    const std::string core = version.substr(version.rfind('v', 0) == 0 ? 1 : 0);
+    const std::string before = core.substr(0, core.find_first_of("-+"));
+    const auto fields = split(before, '.');
+    return std::all_of(fields.begin(), fields.end(), isNumber) ? before : std::string();
+  };
+  const std::string x = numbers(a), y = numbers(b);
+  return !x.empty() && !y.empty() && compareFields(x, y, true) != 0;
+}
+
 }  // namespace rollback::reconcilers

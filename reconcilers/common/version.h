@@ -19,4 +19,8 @@ std::string withTag(const std::string& image, const std::string& tag);
 // not count, the rest compares as text (semver.org §11).
 int compareVersions(const std::string& a, const std::string& b);
 
+// Whether both begin with dotted numbers, and with different ones: "1.2.0" and "1.3.0-rc.1", but neither "1.2-web" and
+// "1.2-worker" nor "1.2" and "nightly".
+bool differentReleases(const std::string& a, const std::string& b);
+
 }  // namespace rollback::reconcilers

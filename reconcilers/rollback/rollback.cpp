@@ -305,8 +305,9 @@ Decision hold(StepContext& context) {
   const std::array steps{Step{"StopJobs", context.status().phase.value_or(Phase::Switching), stopJobsStep, false}};
   if (auto decision = walk(context, steps, false)) return *decision;
   const auto* failed = failure(context);
-  for (const auto& component : context.components())
-    if (component.container()) context.status().applicationVersion = versionOf(component.container()->image);
+  if (!context.components().empty())
+    if (const auto* container = context.components().front().container())
+      context.status().applicationVersion = versionOf(container->image);
   return ended(context, Phase::Failed, "Held",
                failed->name + " failed: " + failed->message + " · held, as spec.onFailure asks: " + heldState(context) +
                    "; the framework stays locked · nothing more is done by itself · to go back: " +

@@ -22,12 +22,14 @@ constexpr std::chrono::seconds kRunsPatience{60};
 // and it counts as another.
 struct Writes {
   std::vector<kube::Request> requests;
+  std::vector<std::string> keys;
   std::string aim, last;
 
   void add(const ComponentView& component, kube::Request request) {
     requests.push_back(std::move(request));
     last = component.key();
-    aim += " " + last + "@" + std::to_string(component.view->workload->meta.generation);
+    keys.push_back(" " + last + "@");
+    aim += keys.back() + std::to_string(component.view->workload->meta.generation);
   }
 
   StepResult send(StepContext& context, const std::string& recordName, const std::string& what, const char* code,
@@ -35,6 +37,10 @@ struct Writes {
     auto& line = context.record(recordName);
     const std::string announced = what + aim;
     if (line.message == announced) return StepResult::act(std::move(requests));
+    // One after the other is not one again and again.
+    if (std::none_of(keys.begin(), keys.end(),
+                     [&](const auto& key) { return line.message.find(key) != std::string::npos; }))
+      line.attempt = 0;
     if (line.attempt >= kContested)
       return StepResult::fail(code, contested + "; find who writes it with: kubectl get " + last + " -n " +
                                         context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
@@ -56,6 +62,12 @@ const api::ResumeComponent* resumeRecord(const StepContext& context, const std::
 int livePods(const ComponentView& component) {
   return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(),
                                         [](const kube::Pod& p) { return !p.ended(); }));
+}
+
+std::string firstLivePod(const ComponentView& component) {
+  for (const auto& pod : component.view->pods)
+    if (!pod.ended()) return pod.meta.name;
+  return {};
 }
 
 int readyPods(const ComponentView& component) {
@@ -156,7 +168,13 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
   Writes writes;
   std::string waiting;
   for (auto it = components.rbegin(); it != components.rend(); ++it) {
-    if (!it->view->workload) continue;  // deleted meanwhile: nothing of it can run
+    if (!it->view->workload) {
+      if (const auto live = firstLivePod(*it); !live.empty())
+        waiting = "waiting for pod " + live + " of " + it->key() +
+                  ", which is gone, to end; if nobody ends it: " + "kubectl delete pod " + live + " -n " +
+                  context.draft.meta.namespace_;
+      continue;
+    }
     if (it->view->workload->replicas != 0)
       writes.add(*it, scaleTo(*it->view->workload, 0));
     else if (!it->view->runs.empty())
@@ -209,15 +227,17 @@ StepResult quiesceStep(StepContext& context) {
 }
 
 StepResult setImages(StepContext& context, const std::string& recordName,
-                     const std::vector<std::pair<std::string, std::string>>& images) {
+                     const std::vector<std::pair<std::string, std::string>>& images, bool whole) {
   Writes writes;
   for (const auto& component : context.components()) {
     const auto wanted = std::find_if(images.begin(), images.end(),
                                      [&](const auto& image) { return image.first == component.component->name; });
     if (wanted == images.end()) continue;
-    if (!component.view->workload || !component.container())
+    if (!component.view->workload || !component.container()) {
+      if (whole) continue;
       return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name +
                                                      " is gone; re-create it at 0 replicas");
+    }
     if (component.container()->image == wanted->second) continue;
     if (component.view->workload->replicas != 0)
       return StepResult::fail("NotQuiesced", component.key() + " was started again while it had to rest");
@@ -232,12 +252,24 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
   auto& status = context.status();
   int allowed = 0;
   std::optional<StepResult> broken;
+  // One that a later one was started after has been ready: that it is not at this moment is no start that failed.
+  const std::string announced = context.record(recordName).message;
+  const auto hasBeenReady = [&](const ComponentView& component) {
+    const auto* last = &context.components().back();
+    return !whole && std::any_of(&component + 1, last + 1, [&](const ComponentView& later) {
+      return announced.find(" " + later.key() + "@") != std::string::npos;
+    });
+  };
   for (const auto& component : context.components()) {
     const auto* resume = resumeRecord(context, component.component->name);
     if (!resume || resume->replicas == 0 || resume->workloadKind == "CronJob") continue;
-    if (!component.view->workload)
-      return StepResult::fail("WorkloadMissing",
-                              component.key() + " is gone: re-create it with image " + resume->image);
+    if (!component.view->workload) {
+      if (!broken)
+        broken =
+            StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume->image);
+      if (!whole) return *broken;
+      continue;
+    }
     allowed += startTimeoutSeconds(component);
     if (component.view->workload->replicas == 0) {
       Writes writes;
@@ -250,7 +282,7 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
     WallTime since{};
     if (!why.empty())
       why = component.key() + " does not become ready: " + why;
-    else if (parseTime(context.record(recordName).startedAt, since) &&
+    else if (!hasBeenReady(component) && parseTime(context.record(recordName).startedAt, since) &&
              context.now() - since > std::chrono::seconds(allowed))
       why = component.key() + " did not become ready within " + std::to_string(allowed) + " s";
     if (!why.empty()) {
@@ -330,19 +362,21 @@ StepResult revertResumeStep(StepContext& context) {
     for (const auto& [name, image] : images)
       different = different ||
                   (name == component.component->name && component.container() && component.container()->image != image);
-  if (different) {
-    auto result = setImages(context, "RestoreImage", images);
+  // Before Switch no image is ours: one that differs somebody set meanwhile.
+  if (different && (context.recovering || context.started("Switch"))) {
+    auto result = setImages(context, "RestoreImage", images, true);
     if (result.kind != StepResult::Kind::Done) return result;
   }
   if (auto requests = fences(context); !requests.empty()) return StepResult::act(std::move(requests));
   auto result = startApplication(context, "RevertResume", true);
-  const bool notReady = result.kind == StepResult::Kind::Fail && result.code == "NotReady";
+  const bool notReady =
+      result.kind == StepResult::Kind::Fail && (result.code == "NotReady" || result.code == "WorkloadMissing");
   if (result.kind != StepResult::Kind::Done && !notReady) return result;
   if (auto resumed = resumeCronJobs(context); resumed.kind != StepResult::Kind::Done) return resumed;
   if (notReady) {
     // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.
     context.status().applicationHealthy = false;
-    context.record("RevertResume").token = result.code;
+    context.record("RevertResume").token = "NotReady";
     context.record("RevertResume").message = result.message;
     return StepResult::done();
   }

@@ -10,8 +10,8 @@ namespace {
 
 bool quiesced(const StepContext& context) {
   for (const auto& component : context.components()) {
-    if (!component.view->workload) continue;
-    if (component.view->workload->replicas != 0 || !component.view->runs.empty()) return false;
+    const auto& workload = component.view->workload;  // of one that was deleted, pods may still run
+    if (workload && (workload->replicas != 0 || !component.view->runs.empty())) return false;
     for (const auto& pod : component.view->pods)
       if (!pod.ended()) return false;
   }
@@ -103,7 +103,7 @@ StepResult switchStep(StepContext& context) {
         return StepResult::fail("NotQuiesced", "the application was started while its data was being switched");
     return StepResult::fail("NotQuiesced", "the application was started again before its data could be switched");
   }
-  auto images = setImages(context, "SetImage", context.status().plan->images);
+  auto images = setImages(context, "SetImage", context.status().plan->images, false);
   if (images.kind != StepResult::Kind::Done) return images;
   std::vector<std::string> stores;
   for (const auto* planned : context.switched()) stores.push_back(planned->name);

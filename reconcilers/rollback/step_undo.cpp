@@ -239,7 +239,7 @@ StepResult planUndo(StepContext& context) {
   const auto& undone = *context.in.undoTarget;
   Target target;
   target.version = undone.status.fromVersion;
-  target.images = undone.status.fromImages;
+  target.images = imagesFor(context, target.version, undone.status.fromImages, nullptr);  // a component may be new
   if (auto refused = refuseByObjects(context, target)) return *refused;
 
   std::vector<api::PlannedStore> stores;
@@ -277,7 +277,7 @@ StepResult planUndo(StepContext& context) {
                                       undone.meta.name + " ran");
 
   api::RollbackPlan plan;
-  plan.images = undone.status.fromImages;
+  plan.images = target.images;
   plan.stores = std::move(stores);
   const bool loses = std::any_of(plan.stores.begin(), plan.stores.end(), swaps);
   plan.dataLoss = lossOf(context, plan.stores);

@@ -40,10 +40,11 @@ StepResult together(std::vector<StepResult> parts);
 // Scales every component to 0 in reverse start order and waits until their pods are gone.
 StepResult stopApplication(StepContext& context, const std::string& recordName);
 // Sets the images (component → image) of components whose workload runs something else; only at zero replicas.
+// `whole`: one that is gone holds up no other.
 StepResult setImages(StepContext& context, const std::string& recordName,
-                     const std::vector<std::pair<std::string, std::string>>& images);
+                     const std::vector<std::pair<std::string, std::string>>& images, bool whole);
 // Scales back to the recorded replicas in start order, each rolled out before the next starts; CronJobs are left as
-// they are. `whole`: one that does not become ready holds up no other, and is told at the end.
+// they are. `whole`: one that is gone or does not become ready holds up no other, and is told at the end.
 StepResult startApplication(StepContext& context, const std::string& recordName, bool whole);
 // Lets CronJobs go on that did before. Never fails: one that somebody suspends again and again stays so.
 StepResult resumeCronJobs(StepContext& context);

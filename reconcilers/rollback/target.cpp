@@ -50,11 +50,11 @@ std::vector<std::pair<std::string, std::string>> imagesFor(
       if (name == component) return image;
     return {};
   };
-  // A CronJob's image of another repository and with another tag than the first component's is of no version of the
-  // framework: it calls the application by curl.
+  // An image of another repository and with another tag than the first component's is of no version of the framework:
+  // a CronJob that calls the application by curl, a cache.
   const auto* first = context.components().empty() ? nullptr : context.components().front().container();
   const auto ofTheFramework = [&](const ComponentView& component) {
-    if (!first || !component.view->workload->isCronJob()) return true;
+    if (!first) return true;
     const std::string &a = first->image, &b = component.container()->image;
     return repositoryOf(a) == repositoryOf(b) || versionOf(b).empty() || versionOf(b) == versionOf(a);
   };

@@ -189,7 +189,7 @@ def documents(path):
     """The documents of a file of fixtures: (text, {what its leading comments say}, kind, name)."""
     out = []
     for text in path.read_text().split("\n---\n"):
-        marks = dict(re.findall(r"^# (refused|update)(?:: (.*))?$", text, re.MULTILINE))
+        marks = dict(re.findall(r"^# (refused|update|status)(?:: (.*))?$", text, re.MULTILINE))
         kind = re.search(r"^kind: (\w+)$", text, re.MULTILINE).group(1)
         name = re.search(r"^metadata: \{name: ([^},]+)", text, re.MULTILINE).group(1)
         out.append((text, marks, kind, name))

@@ -82,10 +82,11 @@ class Shop:
         LAB.set_image(version, self.namespace)
         LAB.framework_runs(version, self.namespace)
 
-    def upgraded(self):
-        """1.0.0 backed up, 2.0.0 running on a migrated database."""
+    def upgraded(self, also=lambda: None):
+        """1.0.0 backed up, 2.0.0 running on a migrated database. `also` upgrades what there is besides the shop."""
         LAB.framework_runs("1.0.0", self.namespace)
         self.backup()
+        also()
         self.runs("2.0.0")
 
     # --- what is

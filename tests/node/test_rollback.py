@@ -38,8 +38,7 @@ class RollbackTest(ShopTest):
         shop = self.shop(edit=with_report)
         report(shop.namespace)
         with Acknowledged(LAB, shop.namespace) as acknowledged:
-            shop.upgraded()
-            LAB.kubectl("set", "image", "cronjob/report", "report=localhost/demo-app:2.0.0", "-n", shop.namespace)
+            shop.upgraded(also=lambda: LAB.kubectl("set", "image", "cronjob/report", "report=localhost/demo-app:2.0.0", "-n", shop.namespace))
             with Poller(shop.url + "/healthz") as poller:
                 time.sleep(0.5)
                 old = list(acknowledged.by_pod)

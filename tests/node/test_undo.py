@@ -109,8 +109,7 @@ class UndoTest(ShopTest):
     def test_rollback_of_two_deployments_whose_finalizer_was_torn_off_is_taken_back(self):
         shop = self.shop(edit=with_worker)
         worker = Worker(shop.namespace)
-        shop.upgraded()
-        worker.upgraded()
+        shop.upgraded(also=worker.upgraded)
         before = shop.orders()
         shop.rollback(verification={"soakSeconds": 300})
         shop.reaches("Verify")

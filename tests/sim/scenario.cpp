@@ -54,11 +54,11 @@ void furnish(World& world, bool cronJob, bool workers) {
       "admin", "frameworkclasses",
       {{"metadata", {{"name", "demo"}}},
        {"spec",
-        {{"components", json::array({{{"name", "main"},
+        {{"components", json::array({{{"name", "worker"}, {"optional", true}, {"dependsOn", {"main"}}},
+                                     {{"name", "main"},
                                       {"health", json::array({{{"name", "ready"},
                                                                {"http", {{"port", 8080}, {"path", "/healthz"}}},
-                                                               {"timeoutSeconds", 60}}})}},
-                                     {{"name", "worker"}, {"optional", true}, {"dependsOn", {"main"}}}})},
+                                                               {"timeoutSeconds", 60}}})}}})},
          {"stores", std::move(classStores)}}}});
   server.create(
       "admin", "statefulsets",
@@ -102,7 +102,8 @@ void furnish(World& world, bool cronJob, bool workers) {
                                   {"container", "app"},
                                   {"serviceRef", {{"name", "shop"}}}}});
   if (workers) {
-    components.push_back({{"name", "worker"}, {"workloadRef", {{"kind", "Deployment"}, {"name", "worker"}}}});
+    components.insert(components.begin(),
+                      json({{"name", "worker"}, {"workloadRef", {{"kind", "Deployment"}, {"name", "worker"}}}}));
     json worker = deployment("worker", 1, kWorkerFrom);
     worker["spec"]["template"]["spec"]["containers"][0]["lifecycle"] = {{"preStop", {{"sleep", {{"seconds", 2}}}}}};
     server.create("admin", "deployments", std::move(worker));
@@ -172,6 +173,7 @@ class Stage {
       act();
     });
   }
+  bool hasWorker() { return world_.server.find("deployments", "demo/worker") != nullptr; }
   void scale(int replicas) {
     world_.server.edit(kUser, "deployments", "scale", "demo/shop", [&](json& d) { d["spec"]["replicas"] = replicas; });
     lastScale_ = replicas;
@@ -232,9 +234,11 @@ class Stage {
       if (!backupEnded(key)) return false;
     return true;
   }
+  // Or waits for a user who took care that not one version runs.
   bool backupEnded(const std::string& key) const {
     const std::string phase = text(*world_.server.find("frameworkbackups", key), {"status", "phase"});
-    return phase == "Completed" || phase == "Failed";
+    return phase == "Completed" || phase == "Failed" ||
+           ((workerDeleted_ || world_.imageSetByUser) && phase == "Pending");
   }
   bool locked() const {
     return !text(*world_.server.find("frameworks", "demo/shop"), {"status", "activeRollback", "uid"}).empty();
@@ -259,6 +263,7 @@ class Stage {
   std::string told_;    // what the journals of those that are gone said: an Event tells of it
   Millis faultsOver_{0};
   bool torn_ = false;  // somebody took a finalizer off
+  bool workerDeleted_ = false;
   std::vector<AtStep> atStep_;
 };
 
@@ -296,7 +301,7 @@ void Stage::randomWeather() {
 
 void Stage::randomUsers() {
   auto& d = dice_;
-  if (d.chance(0.2)) world_.brokenImages.insert(d.chance(0.5) ? kTarget : kWorkerTarget);
+  if (d.chance(0.2)) world_.brokenImages.insert(hasWorker() && d.chance(0.5) ? kWorkerTarget : kTarget);
   if (d.chance(0.08)) world_.healthy = false;
   if (d.chance(0.04)) world_.unpullableImages.insert(kTarget);
   if (d.chance(0.04)) world_.blockers = {{"PreparedTransaction", "there is one"}};
@@ -309,7 +314,7 @@ void Stage::randomUsers() {
     else
       user(Millis(d.between(0, 30000)), what, std::move(act));
   };
-  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(12)) {
+  for (int i = d.chance(0.5) ? 0 : d.between(1, 3); i > 0; --i) switch (d.below(14)) {
       case 0:
         when("aborts", [this] { patchSpec("abort", true); });
         break;
@@ -348,6 +353,19 @@ void Stage::randomUsers() {
         when("deletes a pod of the application", [this] {
           for (const auto& [uid, process] : world_.processes)
             if (!process.mover()) return world_.server.remove(kUser, "pods", process.namespace_ + "/" + process.pod);
+        });
+        break;
+      case 13:
+        when("scales the worker", [this, n = d.between(1, 3)] {
+          if (hasWorker())
+            world_.server.edit(kUser, "deployments", "scale", "demo/worker",
+                               [&](json& o) { o["spec"]["replicas"] = n; });
+        });
+        break;
+      case 12:
+        when("deletes the worker", [this] {
+          workerDeleted_ = hasWorker();
+          if (workerDeleted_) world_.server.remove(kUser, "deployments", "demo/worker");
         });
         break;
       case 11:

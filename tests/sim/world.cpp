@@ -1,6 +1,7 @@
 #include "sim/world.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "api/resources.h"
 #include "mover/names.h"
@@ -9,6 +10,7 @@
 namespace rollback::sim {
 namespace {
 
+constexpr const char* kReplicaSet = "-rs";         // after a Deployment's name, the name of its ReplicaSet
 constexpr const char* kCronJobLabel = "cron-job";  // of pods: the CronJob they are of
 
 std::string at(const json& object, std::initializer_list<const char*> path) { return rules::textAt(&object, path); }
@@ -71,6 +73,13 @@ class VerbProgress final : public mover::Progress {
  private:
   bool& waitsForGo_;
 };
+
+// The name of the Job or Deployment that a pod is of.
+std::string ownerOf(const json& pod) {
+  const json& owner = pod["metadata"]["ownerReferences"][0];
+  const std::string name = owner["name"];
+  return owner["kind"] == "ReplicaSet" ? name.substr(0, name.size() - std::strlen(kReplicaSet)) : name;
+}
 
 // What a pod takes before it ends; its process works on meanwhile.
 Millis sleepBeforeStop(const json& pod) {
@@ -230,7 +239,7 @@ void World::changed(const std::string& plural, const json& object, bool gone) {
   else if (plural == "pods") {
     const json* owners = rules::memberAt(&object, {"metadata", "ownerReferences"});
     if (owners && !owners->empty()) {
-      const std::string owner = at(object, {"metadata", "namespace"}) + "/" + at((*owners)[0], {"name"});
+      const std::string owner = at(object, {"metadata", "namespace"}) + "/" + ownerOf(object);
       if ((*owners)[0]["kind"] == "Job")
         later("job " + owner, [this, owner] { syncJob(owner); });
       else
@@ -273,9 +282,14 @@ void World::createPod(const json& owner, const char* kind, const json& podTempla
   json pod = {{"metadata", podTemplate.value("metadata", json::object())}, {"spec", podTemplate["spec"]}};
   pod["metadata"]["name"] = name;
   pod["metadata"]["namespace"] = owner["metadata"]["namespace"];
+  std::string ownerName = owner["metadata"]["name"];
+  if (kind == std::string("ReplicaSet")) {
+    ownerName += kReplicaSet;
+    pod["metadata"]["labels"]["pod-template-hash"] = kReplicaSet + 1;
+  }
   pod["metadata"]["ownerReferences"] = json::array({{{"apiVersion", owner["apiVersion"]},
                                                      {"kind", kind},
-                                                     {"name", owner["metadata"]["name"]},
+                                                     {"name", ownerName},
                                                      {"uid", owner["metadata"]["uid"]},
                                                      {"controller", true}}});
   pod["status"] = {{"phase", "Pending"}};
@@ -309,7 +323,7 @@ void World::syncDeployment(const std::string& key) {
   if (static_cast<int>(fresh.size()) < want && alive < want + (old.empty() ? 0 : 1)) {
     createPod(deployment, "ReplicaSet", deployment["spec"]["template"],
               at(deployment, {"metadata", "name"}) + "-" + dice.hex(5));
-    // Its owner is the Deployment here: there are no ReplicaSets in this world.
+    // Its owner has the name of a ReplicaSet, and the uid of the Deployment: there are no ReplicaSets in this world.
     more = true;
   } else if (alive > want) {
     const bool mayGo = want == 0 || old.empty() || readyFresh > 0 || readyOnes > want;
@@ -477,7 +491,7 @@ void World::startPod(const std::string& key, const std::string& uid) {
     process.database = at(task, {"postgres", "database"});
   } else {
     const std::string cronJob = at(pod, {"metadata", "labels", kCronJobLabel});
-    process.workload = cronJob.empty() ? "deployments " + process.namespace_ + "/" + at(owner, {"name"})
+    process.workload = cronJob.empty() ? "deployments " + process.namespace_ + "/" + ownerOf(pod)
                                        : "cronjobs " + process.namespace_ + "/" + cronJob;
   }
   processes[uid] = process;

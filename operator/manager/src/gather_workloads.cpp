@@ -16,6 +16,15 @@ std::string selectorText(const std::map<std::string, std::string>& labels) {
   return out;
 }
 
+// Told by who owns it: a Deployment's ReplicaSet is called after it and the hash of the template.
+bool isPodOf(const kube::Pod& pod, const std::string& kind, const std::string& name) {
+  if (pod.meta.ownerReferences.empty()) return false;
+  const auto& owner = pod.meta.ownerReferences.front();
+  if (owner.kind != "ReplicaSet") return owner.kind == kind && owner.name == name;
+  const auto hash = pod.meta.labels.find("pod-template-hash");
+  return kind == "Deployment" && hash != pod.meta.labels.end() && owner.name == name + "-" + hash->second;
+}
+
 bool hasContainerOf(const kube::Pod& pod, const kube::Workload& workload) {
   return std::any_of(pod.containers.begin(), pod.containers.end(),
                      [&](const auto& status) { return workload.container(status.name) != nullptr; });
@@ -65,7 +74,16 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
     if (!workload) return workload.error();
     auto& view = out.workloads[kind + "/" + name];
     view.workload = std::move(*workload);
-    if (!view.workload || !withPods) continue;
+    if (!withPods) continue;
+    if (!view.workload) {  // with it went its selector; what runs of it ends in its own time
+      if (auto done = each(kube::list(kube::resources::kPods, namespace_), 500, kube::decodePod, call,
+                           [&](const kube::Pod& pod) {
+                             if (isPodOf(pod, kind, name)) view.pods.push_back(pod);
+                           });
+          !done)
+        return done;
+      continue;
+    }
     if (view.workload->isCronJob()) cronJobs.push_back(kind + "/" + name);
     const auto selector = selectorText(view.workload->selector);
     if (selector.empty()) continue;

@@ -109,6 +109,9 @@ TEST_CASE(
                Case{"RolloutUnsettled", [](CatalogModel& m) { m.pods[1].containers[0].imageID = "sha256:other"; },
                     [](CatalogModel& m) { m.pods[1].containers[0].imageID = m.pods[0].containers[0].imageID; },
                     "different images"},
+               Case{"RolloutUnsettled", [](CatalogModel& m) { m.addWorker("localhost/demo-app:0.9.0"); },
+                    [](CatalogModel& m) { m.worker->containers[0].image = "localhost/demo-app:1.0.0"; },
+                    "Deployment/worker of component worker runs 0.9.0 beside 1.0.0 of Deployment/shop"},
                Case{"RollbackActive",
                     [](CatalogModel& m) {
                       m.framework.status.activeRollback = api::ActiveRollback{"r", "u", "t", "", {}, {}, {}};
@@ -179,10 +182,17 @@ TEST_CASE("Given the application changes while the backup is taken, then it is k
     model.run("localhost/demo-app:2.0.0");
     model.moverHangs = false;
   }
-  SECTION("a rollout has begun") {
+  SECTION("pods run another image of the same name") {
     model.moverHangs = true;
     model.runBackup(12);
-    model.deployment.updatedReplicas = 0;
+    model.pods[1].containers[0].imageID = "sha256:other";
+    model.moverHangs = false;
+  }
+  SECTION("another component is changed") {
+    model.addWorker("localhost/demo-app:1.0.0");
+    model.moverHangs = true;
+    model.runBackup(12);
+    model.worker->containers[0].image = "localhost/demo-app:2.0.0";
     model.moverHangs = false;
   }
   SECTION("the mover saw the schema change") {
@@ -198,6 +208,24 @@ TEST_CASE("Given the application changes while the backup is taken, then it is k
   REQUIRE(model.condition("Ready").status == "False");
   REQUIRE(model.condition("Ready").reason == "Unsettled");
   requireFree(model);
+}
+
+TEST_CASE("Given an autoscaler at work while the backup is taken, then it is settled all the same") {
+  Taking model;
+  for (auto& pod : model.pods) pod.containers[0].imageID = "localhost/demo-app@sha256:abc";
+  model.moverHangs = true;
+  model.runBackup(12);
+  SECTION("to nothing") { model.scale(0); }
+  SECTION("one more, which is not ready") {
+    model.scale(3);
+    model.deployment.readyReplicas = 2;
+  }
+  model.moverHangs = false;
+  model.runBackup();
+  INFO(model.story());
+  REQUIRE(model.backup->status.phase == "Completed");
+  REQUIRE_FALSE(model.backup->status.unsettled);
+  REQUIRE(model.backup->status.images[0].second == "localhost/demo-app:1.0.0@sha256:abc");
 }
 
 TEST_CASE("Given a Job that fails, when taking a backup, then it says so and gives the lock back") {

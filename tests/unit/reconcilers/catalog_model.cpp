@@ -91,6 +91,14 @@ void CatalogModel::scale(int replicas) {
   }
 }
 
+void CatalogModel::addWorker(const std::string& image) {
+  framework.spec.components.push_back({"worker", "Deployment", "worker", "", ""});
+  worker = deployment;
+  worker->meta.name = "worker";
+  worker->replicas = worker->statusReplicas = worker->updatedReplicas = worker->readyReplicas = 1;
+  worker->containers[0].image = image;
+}
+
 void CatalogModel::addStore(const std::string& name) {
   frameworkClass.spec.stores.push_back(frameworkClass.spec.stores.front());
   frameworkClass.spec.stores.back().name = name;
@@ -111,6 +119,7 @@ reconcilers::NamespaceSnapshot CatalogModel::ns() const {
   in.repositoryClaimExists = claimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
+  if (worker) in.workloads["Deployment/worker"] = {worker, {}};
   for (const auto& [name, view] : jobs) in.jobs.push_back(view);
   in.orphans = orphans;
   return in;

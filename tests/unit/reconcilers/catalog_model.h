@@ -26,6 +26,7 @@ struct CatalogModel {
   api::BackupRepository repository;
   std::optional<api::FrameworkBackup> backup;
   kube::Workload deployment, database;
+  std::optional<kube::Workload> worker;              // a second component's
   std::vector<kube::Pod> pods;                       // of the deployment
   std::map<std::string, reconcilers::JobView> jobs;  // of whatever object is reconciled
   std::map<std::string, std::string> tasks;          // Job → its task
@@ -40,7 +41,8 @@ struct CatalogModel {
 
   void run(const std::string& image);  // the deployment runs it everywhere, healthy
   void scale(int replicas);
-  void addStore(const std::string& name);  // in a database of that name
+  void addWorker(const std::string& image);  // a component that runs it, with one replica
+  void addStore(const std::string& name);    // in a database of that name
 
   reconcilers::NamespaceSnapshot ns() const;
   reconcilers::BackupSnapshot backupSnapshot() const { return {ns(), *backup}; }

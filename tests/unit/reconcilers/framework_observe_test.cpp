@@ -57,6 +57,35 @@ TEST_CASE(
   REQUIRE(model.log.size() == writes);
 }
 
+TEST_CASE(
+    "Given an upgrade that reaches one component after the other, then what ran before is remembered, and no mixture") {
+  const bool workerFirst = GENERATE(true, false);
+  const std::string before = "localhost/demo-app:1.0.0", after = "localhost/demo-app:2.0.0";
+  CatalogModel model;
+  model.addWorker(before);
+  model.runFramework();
+  REQUIRE(model.framework.status.running->images.size() == 2);
+  REQUIRE(model.framework.status.healthy);
+  model.now += std::chrono::minutes(5);
+  workerFirst ? void(model.worker->containers[0].image = after) : model.run(after);
+  model.runFramework();
+  INFO(model.story());
+  REQUIRE(model.condition("Ready").reason == "RolloutUnsettled");
+  const char* says = workerFirst ? "runs 2.0.0 beside 1.0.0" : "runs 1.0.0 beside 2.0.0";
+  REQUIRE(model.condition("Ready").message.find(says) != std::string::npos);
+  model.now += std::chrono::minutes(5);
+  model.run(after);
+  model.worker->containers[0].image = after;
+  model.runFramework();
+  const auto& status = model.framework.status;
+  REQUIRE(status.healthy);
+  REQUIRE(status.running->version == "2.0.0");
+  REQUIRE(status.history.size() == 1);
+  REQUIRE(status.history[0].version == "1.0.0");
+  REQUIRE(status.history[0].images ==
+          std::vector<std::pair<std::string, std::string>>{{"main", before}, {"worker", before}});
+}
+
 TEST_CASE("Given a schema is being read, when observed, then Ready waits for it") {
   CatalogModel model;
   model.moverHangs = true;

@@ -4,6 +4,7 @@
 #include "common/version.h"
 
 using rollback::reconcilers::compareVersions;
+using rollback::reconcilers::differentReleases;
 using rollback::reconcilers::versionOf;
 using rollback::reconcilers::withTag;
 
@@ -56,4 +57,24 @@ TEST_CASE("Given two ways to write one version, when compared, then they are equ
                           Case{"01.0.0", "1.0.0"});
   INFO(c.a << " = " << c.b);
   REQUIRE(compareVersions(c.a, c.b) == 0);
+}
+
+TEST_CASE("Given two versions, when compared by release, then only numbers that differ are different releases") {
+  for (const auto& [a, b] : {std::pair("1.2.0", "1.3.0"), {"v1.2", "1.2.1"}, {"1.2.0-alpine", "1.2.1-alpine"}}) {
+    INFO(a << " and " << b);
+    CHECK(differentReleases(a, b));
+    CHECK(differentReleases(b, a));
+  }
+  for (const auto& [a, b] : {std::pair("1.2.0", "v1.2.0"),
+                             {"1.2", "1.2.0"},
+                             {"1.2-web", "1.2-worker"},
+                             {"1.2.0", "1.2.0-rc.1"},
+                             {"1.2", "nightly"},
+                             {"web-1.2", "worker-1.3"},
+                             {"", "1.2"},
+                             {"", ""}}) {
+    INFO(a << " and " << b);
+    CHECK_FALSE(differentReleases(a, b));
+    CHECK_FALSE(differentReleases(b, a));
+  }
 }

@@ -1,5 +1,6 @@
-// A framework of two Deployments, the second of which depends on the first: they are stopped, changed and started
+// A framework of several Deployments, all but the first dependent on that: they are stopped, changed and started
 // together, forward and backward.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "endings.h"
@@ -7,6 +8,7 @@
 using rollback::api::Phase;
 using rollback::test::kNew;
 using rollback::test::kOld;
+using rollback::test::undoOf;
 using rollback::test::World;
 
 namespace {
@@ -14,10 +16,24 @@ namespace {
 constexpr const char* kWorkerOld = "localhost/demo-worker:1.0.0";
 constexpr const char* kWorkerNew = "localhost/demo-worker:2.0.0";
 
+const std::string& workerImage(const World& world) { return world.workers.at(0).workload.containers[0].image; }
+
 void requireBack(const World& world, bool target) {
   requireTidy(world);
   REQUIRE(world.deployment.containers[0].image == (target ? kOld : kNew));
-  REQUIRE(world.worker->containers[0].image == (target ? kWorkerOld : kWorkerNew));
+  REQUIRE(workerImage(world) == (target ? kWorkerOld : kWorkerNew));
+}
+
+// Where in the log that line stands for the first time, or the last.
+std::ptrdiff_t first(const World& world, const std::string& line) {
+  return std::find_if(world.log.begin(), world.log.end(), [&](const auto& each) { return each.rfind(line, 0) == 0; }) -
+         world.log.begin();
+}
+
+void passUntil(World& world, const std::function<bool()>& seen) {
+  for (int i = 0; i < 300 && !seen(); ++i) world.pass();
+  INFO(world.story());
+  REQUIRE(seen());
 }
 
 }  // namespace
@@ -29,13 +45,12 @@ TEST_CASE("Given two Deployments, when rolled back, then the dependent one is st
   for (int i = 0; i < 400 && !world.ended(); ++i) {
     world.pass();
     INFO(world.story());
-    const bool mainRuns = world.deployment.replicas > 0, workerRuns = world.worker->replicas > 0;
-    REQUIRE((mainRuns || !workerRuns));
-    if (!mainRuns) stopped = true;
-    if (stopped && workerRuns) REQUIRE(world.deployment.readyReplicas == 2);
+    if (world.deployment.replicas == 0) stopped = true;
+    if (stopped && world.workers[0].workload.replicas > 0) REQUIRE(world.deployment.readyReplicas == 2);
   }
   INFO(world.story());
   REQUIRE(stopped);
+  REQUIRE(first(world, "PATCH deployments/scale demo/worker") < first(world, "PATCH deployments/scale demo/shop"));
   REQUIRE(world.rollback->status.phase == Phase::Succeeded);
   requireBack(world, true);
 }
@@ -89,8 +104,7 @@ TEST_CASE("Given a dependent Deployment that does not start on the target, when 
 TEST_CASE("Given a first Deployment that was broken before, when aborted while it is stopped, then both are started") {
   World world;
   world.addWorker();
-  for (int i = 0; i < 100 && world.rollback->status.step != "Quiesce"; ++i) world.pass();
-  while (world.deployment.replicas != 0) world.pass();
+  passUntil(world, [&] { return world.deployment.replicas == 0; });
   world.brokenImages = {kNew};
   world.rollback->spec.abort = true;
   REQUIRE(world.run(2000));
@@ -99,6 +113,164 @@ TEST_CASE("Given a first Deployment that was broken before, when aborted while i
   REQUIRE(world.rollback->status.message.find("Deployment/shop does not become ready") != std::string::npos);
   REQUIRE(world.lockFree());
   REQUIRE(world.deployment.replicas == 2);
-  REQUIRE(world.worker->replicas == 1);
-  REQUIRE(world.worker->readyReplicas == 1);
+  REQUIRE(world.deployment.containers[0].image == kNew);
+  REQUIRE(world.workers[0].workload.readyReplicas == 1);
+  REQUIRE(workerImage(world) == kWorkerNew);
+}
+
+TEST_CASE(
+    "Given a Deployment that is deleted on the way, when it cannot go on, then the other is as before, and it says "
+    "so") {
+  const bool workerGoes = GENERATE(true, false);
+  const bool lost = GENERATE(false, true);
+  World world;
+  world.addWorker();
+  world.brokenImages = {kWorkerOld};
+  passUntil(world, [&] { return world.deployment.containers[0].image == kOld; });
+  world.goneWorkload = workerGoes ? "Deployment/worker" : "Deployment/shop";
+  if (lost) world.loseRollback(true);
+  const bool ended = lost ? world.runFramework() : world.run();
+  INFO(world.story());
+  REQUIRE(ended);
+  REQUIRE(world.lockFree());
+  REQUIRE(world.databases.at("shop").oid == 16385);
+  REQUIRE(world.databases.at("shop").open);
+  if (!lost) {
+    REQUIRE(world.rollback->status.phase == Phase::Reverted);
+    const std::string gone = workerGoes
+                                 ? "Deployment/worker is gone: re-create it with image localhost/demo-worker:2.0.0"
+                                 : "Deployment/shop is gone: re-create it with image localhost/demo-app:2.0.0";
+    REQUIRE(world.rollback->status.message.find(gone) != std::string::npos);
+  }
+  if (workerGoes) {
+    REQUIRE(world.deployment.replicas == 2);
+    REQUIRE(world.deployment.containers[0].image == kNew);
+  } else {
+    REQUIRE(world.workers[0].workload.replicas == 1);
+    REQUIRE(workerImage(world) == kWorkerNew);
+  }
+}
+
+TEST_CASE(
+    "Given a Deployment that is deleted while it runs, when going back, then its pods have ended before the switch") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Resume" && world.workers[0].workload.replicas == 1; });
+  world.step();
+  world.goneWorkload = "Deployment/worker";
+  world.workers[0].workload.replicas = 0;
+  world.workers[0].endsSlowly = 20;
+  const std::string pod = world.workers[0].pods.at(0).meta.name;
+  passUntil(world, [&] {
+    return world.rollback->status.message.find("waiting for pod " + pod + " of Deployment/worker, which is gone") !=
+           std::string::npos;
+  });
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.violations.empty());
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.deployment.containers[0].image == kNew);
+  REQUIRE(world.databases.at("shop").oid == 16385);
+}
+
+TEST_CASE(
+    "Given a newer image that somebody sets before Quiesce is done, when aborted, then it is left and all is started") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.downtime.has_value(); });
+  world.pass(2);  // the record, and one of two scale writes
+  REQUIRE(world.workers[0].workload.replicas + world.deployment.replicas < 3);
+  auto& changed = world.workers[0].workload.replicas > 0 ? world.workers[0].workload : world.deployment;
+  changed.containers[0].image = "localhost/demo-app:2.0.1";
+  ++changed.meta.generation;
+  changed.meta.resourceVersion += "0";
+  world.rollback->spec.abort = true;
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(changed.containers[0].image == "localhost/demo-app:2.0.1");
+  requireAtRest(world);
+}
+
+TEST_CASE("Given ten Deployments, when rolled back, then each is started, and nobody is blamed for it") {
+  World world;
+  for (int i = 0; i < 9; ++i) world.addWorker("worker-" + std::to_string(i));
+  REQUIRE(world.run(1000));
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  requireBack(world, true);
+}
+
+TEST_CASE(
+    "Given somebody who scales one of two Deployments to 0 each time, when starting, then a few writes later it says "
+    "so") {
+  World world;
+  world.addWorker();
+  int contested = 0;
+  for (int i = 0; i < 600 && !world.ended(); ++i) {
+    world.pass();
+    auto& worker = world.workers[0].workload;
+    if (world.rollback->status.step != "Resume" || worker.replicas == 0) continue;
+    worker.replicas = 0;
+    ++worker.meta.generation;
+    worker.meta.resourceVersion += "0";
+    ++contested;
+  }
+  INFO(world.story());
+  REQUIRE(contested == 8);
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "ReplicasContested");
+}
+
+TEST_CASE("Given a first Deployment that is not ready for a moment, when the second starts, then nothing is reverted") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Resume" && world.workers[0].workload.replicas == 1; });
+  world.now += std::chrono::seconds(70);  // longer than the first may take to start
+  world.changeSnapshot = [](rollback::reconcilers::RollbackSnapshot& in) {
+    in.ns.workloads.at("Deployment/shop").workload->readyReplicas = 1;
+  };
+  world.pass();
+  REQUIRE(world.rollback->status.message.find("waiting for Deployment/shop") != std::string::npos);
+  world.changeSnapshot = nullptr;
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+}
+
+TEST_CASE("Given a backup that names the image of each component, when rolled back to it, then each gets its own") {
+  World world;
+  world.addWorker();
+  world.changeBackup = [](rollback::api::FrameworkBackup& backup) {
+    backup.status.images = {{"main", kOld}, {"worker", "localhost/demo-worker:1.0.0-slim"}};
+  };
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(workerImage(world) == "localhost/demo-worker:1.0.0-slim");
+}
+
+TEST_CASE("Given a component of no version of the framework, when rolled back, then it keeps its image") {
+  World world;
+  world.addWorker();
+  world.workers[0].workload.containers[0].image = "localhost/redis:7.2";
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(workerImage(world) == "localhost/redis:7.2");
+}
+
+TEST_CASE(
+    "Given a component that came after the rollback, when that is undone, then it goes to the version undone to") {
+  World world;
+  REQUIRE(world.run());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  world.addWorker();
+  world.workers[0].workload.containers[0].image = kWorkerOld;
+  world.step();
+  world.apply(undoOf(World::kName));
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  requireBack(world, false);
 }

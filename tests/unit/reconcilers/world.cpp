@@ -111,8 +111,9 @@ World::World() {
 
 int World::livePods() const {
   const auto lives = [](const kube::Pod& pod) { return !pod.ended(); };
-  return static_cast<int>(std::count_if(pods.begin(), pods.end(), lives) +
-                          std::count_if(workerPods.begin(), workerPods.end(), lives));
+  auto count = std::count_if(pods.begin(), pods.end(), lives);
+  for (const auto& worker : workers) count += std::count_if(worker.pods.begin(), worker.pods.end(), lives);
+  return static_cast<int>(count);
 }
 
 int World::liveJobs() const {
@@ -132,19 +133,26 @@ void World::addStore(const std::string& name, bool ownServer) {
   databases[name] = {++oids_, true, "2.0.0", "written by 2.0.0"};
 }
 
-void World::addWorker() {
+void World::addWorker(const std::string& name) {
   api::Component described;
-  described.name = "worker";
+  described.name = name;
   described.dependsOn = {"main"};
-  frameworkClass.spec.components.push_back(described);
-  framework.spec.components.push_back({"worker", "Deployment", "worker", "", ""});
-  worker = deployment;
-  worker->meta.name = "worker";
-  worker->meta.uid = "worker-uid";
-  worker->replicas = 1;
-  worker->containers[0].image = "localhost/demo-worker:2.0.0";
-  touch(worker->meta);
+  frameworkClass.spec.components.insert(frameworkClass.spec.components.begin(), described);
+  framework.spec.components.insert(framework.spec.components.begin(), {name, "Deployment", name, "", ""});
+  ModelDeployment worker{deployment, {}, 3};
+  worker.workload.meta.name = name;
+  worker.workload.meta.uid = name + "-uid";
+  worker.workload.replicas = 1;
+  worker.workload.containers[0].image = "localhost/demo-worker:2.0.0";
+  touch(worker.workload.meta);
+  workers.push_back(worker);
   for (int i = 0; i < 3; ++i) step();
+}
+
+std::string World::imageOf(const std::string& component) const {
+  for (const auto& worker : workers)
+    if (worker.workload.meta.name == component) return worker.workload.containers[0].image;
+  return component == "main" ? deployment.containers[0].image : cronJob ? cronJob->containers[0].image : "";
 }
 
 void World::addCronJob(int runMillis) {
@@ -175,7 +183,8 @@ bool World::serving() const {
     return std::count_if(some.begin(), some.end(), [](const kube::Pod& p) { return p.ready; });
   };
   return open && deployment.replicas == 2 && ready(pods) == 2 &&
-         (!worker || (worker->replicas == 1 && ready(workerPods) == 1));
+         std::all_of(workers.begin(), workers.end(),
+                     [&](const auto& worker) { return worker.workload.replicas == 1 && ready(worker.pods) == 1; });
 }
 
 reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
@@ -193,9 +202,11 @@ reconcilers::NamespaceSnapshot World::space(const std::string& ownerUid) {
   in.repositoryClaimExists = repositoryClaimExists;
   in.workloads["Deployment/shop"] = {deployment, pods};
   in.workloads["StatefulSet/db"] = {database, {}};
-  if (worker) in.workloads["Deployment/worker"] = {worker, workerPods};
+  for (const auto& worker : workers)
+    in.workloads["Deployment/" + worker.workload.meta.name] = {worker.workload, worker.pods};
   if (cronJob) in.workloads["CronJob/report"] = {cronJob, {}, {}};
   if (cronJob && cronRunMillis > 0) in.workloads["CronJob/report"].runs = {"report-29"};
+  if (!goneWorkload.empty()) in.workloads[goneWorkload].workload.reset();
   for (const auto& [name, model] : jobs) {
     if (model.ownerUid != ownerUid) continue;
     reconcilers::JobView view;
@@ -327,7 +338,11 @@ bool World::send(const kube::Request& request) {
     ledger = entry;
     return true;
   }
-  if (plural == "deployments") return writeTo(worker && request.name == "worker" ? *worker : deployment, request);
+  if (plural == "deployments") {
+    for (auto& worker : workers)
+      if (worker.workload.meta.name == request.name) return writeTo(worker.workload, request);
+    return request.name == deployment.meta.name && writeTo(deployment, request);
+  }
   if (plural == "cronjobs" && cronJob) {
     if (body["metadata"]["resourceVersion"] != cronJob->meta.resourceVersion ||
         body["metadata"]["uid"] != cronJob->meta.uid)
@@ -519,8 +534,9 @@ void World::runMover(ModelJob& model) {
     }
     const std::string stage = names["stage"], prev = names["prev"];
     if (live.oid == expect["liveOid"]) {
-      if (rollback && deployment.containers[0].image != rollback->status.plan->images[0].second)
-        violation("switched before the image was the target's");
+      if (rollback)
+        for (const auto& [component, image] : rollback->status.plan->images)
+          if (imageOf(component) != image) violation("switched before the image of " + component + " was the target's");
       databases[prev] = live;
       databases[prev].open = false;
       live = databases[stage];
@@ -605,9 +621,10 @@ bool World::writeTo(kube::Workload& workload, const kube::Request& request) {
 }
 
 // Its pods follow its replicas: one move a step.
-void World::runPods(kube::Workload& workload, std::vector<kube::Pod>& ofIt) {
+void World::runPods(kube::Workload& workload, std::vector<kube::Pod>& ofIt, int& endsSlowly) {
   const std::string& image = workload.containers[0].image;
   if (static_cast<int>(ofIt.size()) > workload.replicas) {
+    if (endsSlowly-- > 0) return;
     ofIt.resize(static_cast<std::size_t>(workload.replicas));
   } else if (static_cast<int>(ofIt.size()) < workload.replicas) {
     kube::Pod pod;
@@ -650,8 +667,9 @@ void World::step(int millis) {
     }
     runMover(model);
   }
-  runPods(deployment, pods);
-  if (worker) runPods(*worker, workerPods);
+  int atOnce = 0;
+  runPods(deployment, pods, atOnce);
+  for (auto& worker : workers) runPods(worker.workload, worker.pods, worker.endsSlowly);
 }
 
 reconcilers::Decision World::decideFramework() {

@@ -37,6 +37,12 @@ struct ModelJob {
   std::optional<reconcilers::MoverProgress> progress;
 };
 
+struct ModelDeployment {
+  kube::Workload workload;
+  std::vector<kube::Pod> pods;
+  int endsSlowly = 0;  // so many steps its pods run on when they are to end
+};
+
 class World {
  public:
   World();
@@ -56,6 +62,7 @@ class World {
   std::function<void(reconcilers::RollbackSnapshot&)> changeSnapshot;  // what is seen, at last
   std::string keyState = "Match";
   bool checkHealthy = true;
+  std::string goneWorkload;  // "Kind/name" of one that was deleted
   int goesMissed = 0;        // so many changes of a go annotation the kubelet does not show
   bool terminating = false;  // the namespace
 
@@ -66,8 +73,7 @@ class World {
   api::Framework framework;
   api::FrameworkClass frameworkClass;
   kube::Workload deployment, database;
-  std::optional<kube::Workload> worker;  // a second Deployment, started after the first
-  std::vector<kube::Pod> workerPods;
+  std::vector<ModelDeployment> workers;   // components too, started after the first
   std::optional<kube::Workload> cronJob;  // a component too
   int cronRunMillis = 0;                  // how long its Job runs on, once it is suspended; 0: none runs
   std::vector<kube::Pod> pods;
@@ -79,8 +85,9 @@ class World {
   std::string runner;                   // the last ServiceAccount a request was sent as
   std::vector<std::string> violations;  // of rules any request must keep
 
-  // A Deployment of one replica that depends on the first, with an image of its own.
-  void addWorker();
+  // A Deployment of one replica that depends on the first, with an image of its own. Class and framework name it before
+  // that.
+  void addWorker(const std::string& name = "worker");
   // A CronJob of the application's image, one of whose Jobs runs for so long from when it is suspended.
   void addCronJob(int runMillis);
   // One more store, `name`, in a database of that name: on the server of the first, or on one of its own.
@@ -114,7 +121,7 @@ class World {
 
   bool keeps(const std::string& name, std::uint32_t oid) const;  // it is in the framework's list of kept copies
   bool lockFree() const { return !framework.status.activeRollback; }
-  int livePods() const;  // of both Deployments
+  int livePods() const;  // of all Deployments
   int liveJobs() const;
   bool serving() const;  // the deployment's pods are ready and its databases are open
 
@@ -124,8 +131,9 @@ class World {
   reconcilers::NamespaceSnapshot space(const std::string& ownerUid);
   void touch(kube::ObjectMeta& meta) { meta.resourceVersion = std::to_string(++version_); }
   void runMover(ModelJob& job);
-  bool writeTo(kube::Workload& deployment, const kube::Request& request);
-  void runPods(kube::Workload& deployment, std::vector<kube::Pod>& ofIt);
+  bool writeTo(kube::Workload& workload, const kube::Request& request);
+  void runPods(kube::Workload& workload, std::vector<kube::Pod>& ofIt, int& endsSlowly);
+  std::string imageOf(const std::string& component) const;
   void violation(const std::string& text) { violations.push_back(text); }
   int version_ = 100;
   int uids_ = 0;
