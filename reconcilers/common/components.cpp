@@ -130,9 +130,13 @@ std::string unsettled(const std::vector<ComponentView>& components) {
   }
   for (const auto& component : components) {
     const std::string &image = component.container()->image, &first = components.front().container()->image;
-    if (repositoryOf(image) == repositoryOf(first) && differentReleases(versionOf(image), versionOf(first)))
-      return component.key() + " of component " + component.component->name + " runs " + versionOf(image) + " beside " +
-             versionOf(first) + " of " + components.front().key();
+    if (component.view->workload->replicas == 0 || repositoryOf(image) != repositoryOf(first) ||
+        !differentReleases(versionOf(image), versionOf(first)))
+      continue;
+    return component.key() + " of component " + component.component->name + " runs " + versionOf(image) + " beside " +
+           versionOf(first) + " of " + components.front().key() + "; to bring it to the same: kubectl set image " +
+           component.key() + " " + component.container()->name + "=" + withTag(image, versionOf(first)) + " -n " +
+           component.view->workload->meta.namespace_;
   }
   return {};
 }

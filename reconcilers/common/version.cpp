@@ -93,10 +93,12 @@ bool differentReleases(const std::string& a, const std::string& b) {
     const std::string core = version.substr(version.rfind('v', 0) == 0 ? 1 : 0);
     const std::string before = core.substr(0, core.find_first_of("-+"));
     const auto fields = split(before, '.');
-    return std::all_of(fields.begin(), fields.end(), isNumber) ? before : std::string();
+    return std::all_of(fields.begin(), fields.end(), isNumber) ? fields : std::vector<std::string>();
   };
-  const std::string x = numbers(a), y = numbers(b);
-  return !x.empty() && !y.empty() && compareFields(x, y, true) != 0;
+  const auto x = numbers(a), y = numbers(b);
+  for (std::size_t i = 0; i < std::min(x.size(), y.size()); ++i)
+    if (compareField(x[i], y[i]) != 0) return true;
+  return false;
 }
 
 }  // namespace rollback::reconcilers

@@ -20,7 +20,7 @@ std::string withTag(const std::string& image, const std::string& tag);
 int compareVersions(const std::string& a, const std::string& b);
 
 // Whether both begin with dotted numbers, and with different ones: "1.2.0" and "1.3.0-rc.1", but neither "1.2-web" and
-// "1.2-worker" nor "1.2" and "nightly".
+// "1.2-worker" nor "1.2" and "nightly", nor "1" and "1.2", which may be the same.
 bool differentReleases(const std::string& a, const std::string& b);
 
 }  // namespace rollback::reconcilers

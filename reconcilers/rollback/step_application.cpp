@@ -3,53 +3,18 @@
 #include <algorithm>
 
 #include "api/resources.h"
+#include "rollback/field_writes.h"
 #include "rollback/steps.h"
 #include "rollback/workload_requests.h"
 
 namespace rollback::reconcilers {
 namespace {
 
-// S15: after this many writes to one field that somebody else set back, we stop and say so.
-constexpr int kContested = 8;
 // Journal lines of what CronJobs are told.
 constexpr const char* kSuspend = "SuspendCronJobs";
 constexpr const char* kResume = "ResumeCronJobs";
 // How long the way back waits for a CronJob's Job before it says so and begins again.
 constexpr std::chrono::seconds kRunsPatience{60};
-
-// Writes to fields that others may write too. Each is announced with the generation of the workload it changes: while
-// the workload is still at that one, it was not executed and is sent again; at a later one somebody has written since,
-// and it counts as another.
-struct Writes {
-  std::vector<kube::Request> requests;
-  std::vector<std::string> keys;
-  std::string aim, last;
-
-  void add(const ComponentView& component, kube::Request request) {
-    requests.push_back(std::move(request));
-    last = component.key();
-    keys.push_back(" " + last + "@");
-    aim += keys.back() + std::to_string(component.view->workload->meta.generation);
-  }
-
-  StepResult send(StepContext& context, const std::string& recordName, const std::string& what, const char* code,
-                  const std::string& contested) {
-    auto& line = context.record(recordName);
-    const std::string announced = what + aim;
-    if (line.message == announced) return StepResult::act(std::move(requests));
-    // One after the other is not one again and again.
-    if (std::none_of(keys.begin(), keys.end(),
-                     [&](const auto& key) { return line.message.find(key) != std::string::npos; }))
-      line.attempt = 0;
-    if (line.attempt >= kContested)
-      return StepResult::fail(code, contested + "; find who writes it with: kubectl get " + last + " -n " +
-                                        context.draft.meta.namespace_ + " --show-managed-fields -o yaml");
-    if (line.state.empty()) line.state = "Running";
-    line.attempt += 1;
-    line.message = announced;
-    return StepResult::record();
-  }
-};
 
 const api::ResumeComponent* resumeRecord(const StepContext& context, const std::string& component) {
   const auto* lock = context.lock();
@@ -64,10 +29,17 @@ int livePods(const ComponentView& component) {
                                         [](const kube::Pod& p) { return !p.ended(); }));
 }
 
-std::string firstLivePod(const ComponentView& component) {
+const kube::Pod* firstLivePod(const ComponentView& component) {
   for (const auto& pod : component.view->pods)
-    if (!pod.ended()) return pod.meta.name;
-  return {};
+    if (!pod.ended()) return &pod;
+  return nullptr;
+}
+
+// What is to be deleted for a pod to end and stay away.
+std::string keeperOf(const kube::Pod& pod) {
+  if (pod.meta.ownerReferences.empty()) return "pod " + pod.meta.name;
+  const auto& owner = pod.meta.ownerReferences.front();
+  return owner.kind + " " + owner.name;
 }
 
 int readyPods(const ComponentView& component) {
@@ -100,7 +72,7 @@ bool isCronJob(const ComponentView& component) {
 // Before the application is stopped: no further run begins, and one that is under way ends by itself, which may take
 // its time.
 StepResult suspendCronJobs(StepContext& context) {
-  Writes writes;
+  FieldWrites writes;
   std::string waiting;
   for (const auto& component : context.components()) {
     if (!isCronJob(component)) continue;
@@ -109,9 +81,9 @@ StepResult suspendCronJobs(StepContext& context) {
     else if (!component.view->runs.empty() || livePods(component) > 0)
       waiting = runsOf(component);
   }
-  if (!writes.requests.empty())
+  if (!writes.empty())
     return writes.send(context, kSuspend, "suspending:", "ReplicasContested",
-                       writes.last + " is resumed each time it is suspended");
+                       writes.last() + " is resumed each time it is suspended");
   if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
   return StepResult::done();
 }
@@ -133,6 +105,14 @@ std::string hopeless(const ComponentView& component) {
   return {};
 }
 
+bool isReady(const ComponentView& component) {
+  return component.view->workload && component.view->workload->rolledOut() && readyPods(component) > 0;
+}
+
+StepResult notReady(const ComponentView& component, const std::string& why) {
+  return StepResult::fail("NotReady", component.key() + " does not become ready: " + why);
+}
+
 // Whether Quiesce began. Of a lost rollback its lock tells: Quiesce names the staged copies there before it writes to a
 // workload. Where none is switched, nothing tells.
 bool mayHaveQuiesced(StepContext& context) {
@@ -140,6 +120,11 @@ bool mayHaveQuiesced(StepContext& context) {
   const auto stores = context.switched();
   return stores.empty() ||
          std::any_of(stores.begin(), stores.end(), [&](const auto* store) { return goGiven(context, *store); });
+}
+
+// Whether an image that differs may be ours, and data may have been switched. Before that nothing of the target runs.
+bool mayHaveSwitched(StepContext& context) {
+  return context.recovering ? mayHaveQuiesced(context) : context.started("Switch");
 }
 
 // S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is
@@ -165,14 +150,15 @@ std::vector<kube::Request> fences(StepContext& context) {
 
 StepResult stopApplication(StepContext& context, const std::string& recordName) {
   const auto& components = context.components();
-  Writes writes;
+  FieldWrites writes;
   std::string waiting;
   for (auto it = components.rbegin(); it != components.rend(); ++it) {
     if (!it->view->workload) {
-      if (const auto live = firstLivePod(*it); !live.empty())
-        waiting = "waiting for pod " + live + " of " + it->key() +
-                  ", which is gone, to end; if nobody ends it: " + "kubectl delete pod " + live + " -n " +
-                  context.draft.meta.namespace_;
+      if (const auto* pod = firstLivePod(*it))
+        waiting = "waiting for pod " + pod->meta.name + " of " + it->key() +
+                  ", which is gone, to end; if nobody ends "
+                  "it: kubectl delete " +
+                  keeperOf(*pod) + " -n " + context.draft.meta.namespace_;
       continue;
     }
     if (it->view->workload->replicas != 0)
@@ -182,9 +168,9 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
     else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0)
       waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
   }
-  if (!writes.requests.empty())
+  if (!writes.empty())
     return writes.send(context, recordName, "scaling to 0:", "ReplicasContested",
-                       writes.last + " is scaled up again each time it is scaled to 0");
+                       writes.last() + " is scaled up again each time it is scaled to 0");
   if (!waiting.empty()) return StepResult::wait(waiting, Millis(1000));
   return StepResult::done();
 }
@@ -192,6 +178,10 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
 StepResult quiesceStep(StepContext& context) {
   auto& status = context.status();
   if (!status.downtime) {
+    for (const auto& component : context.components())
+      if (!component.container())
+        return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name +
+                                                       " is gone, or its container; nothing was stopped");
     // Replicas as they are now, not as they were at Lock: somebody may have scaled meanwhile. A CronJob that we have
     // begun to suspend is not as it was any more.
     const bool suspending = context.started(kSuspend);
@@ -228,7 +218,7 @@ StepResult quiesceStep(StepContext& context) {
 
 StepResult setImages(StepContext& context, const std::string& recordName,
                      const std::vector<std::pair<std::string, std::string>>& images, bool whole) {
-  Writes writes;
+  FieldWrites writes;
   for (const auto& component : context.components()) {
     const auto wanted = std::find_if(images.begin(), images.end(),
                                      [&](const auto& image) { return image.first == component.component->name; });
@@ -243,14 +233,21 @@ StepResult setImages(StepContext& context, const std::string& recordName,
       return StepResult::fail("NotQuiesced", component.key() + " was started again while it had to rest");
     writes.add(component, setImage(*component.view->workload, component.container()->name, wanted->second));
   }
-  if (writes.requests.empty()) return StepResult::done();
+  if (writes.empty()) return StepResult::done();
   return writes.send(context, recordName, "setting the image:", "ImageContested",
-                     "the image of " + writes.last + " is set back each time it is changed");
+                     "the image of " + writes.last() + " is set back each time it is changed");
 }
 
 StepResult startApplication(StepContext& context, const std::string& recordName, bool whole) {
   auto& status = context.status();
-  int allowed = 0;
+  int allowed = 0, allowedToAll = 0;
+  for (const auto& component : context.components()) {
+    const auto* resume = resumeRecord(context, component.component->name);
+    if (!resume || resume->replicas == 0 || resume->workloadKind == "CronJob") continue;
+    allowedToAll += startTimeoutSeconds(component);
+    if (!whole && !isReady(component))
+      if (auto why = hopeless(component); !why.empty()) return notReady(component, why);
+  }
   std::optional<StepResult> broken;
   // One that a later one was started after has been ready: that it is not at this moment is no start that failed.
   const std::string announced = context.record(recordName).message;
@@ -272,21 +269,20 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
     }
     allowed += startTimeoutSeconds(component);
     if (component.view->workload->replicas == 0) {
-      Writes writes;
+      FieldWrites writes;
       writes.add(component, scaleTo(*component.view->workload, resume->replicas));
       return writes.send(context, recordName, "scaling up:", "ReplicasContested",
                          component.key() + " is scaled to 0 again each time it is started");
     }
-    if (component.view->workload->rolledOut() && readyPods(component) > 0) continue;
+    if (isReady(component)) continue;
     std::string why = hopeless(component);
     WallTime since{};
-    if (!why.empty())
-      why = component.key() + " does not become ready: " + why;
-    else if (!hasBeenReady(component) && parseTime(context.record(recordName).startedAt, since) &&
-             context.now() - since > std::chrono::seconds(allowed))
-      why = component.key() + " did not become ready within " + std::to_string(allowed) + " s";
+    const int limit = hasBeenReady(component) ? allowedToAll : allowed;
+    if (why.empty() && parseTime(context.record(recordName).startedAt, since) &&
+        context.now() - since > std::chrono::seconds(limit))
+      why = "not within " + std::to_string(limit) + " s";
     if (!why.empty()) {
-      if (!broken) broken = StepResult::fail("NotReady", why);
+      if (!broken) broken = notReady(component, why);
       if (!whole) return *broken;
       continue;
     }
@@ -306,16 +302,16 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
 StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume", false); }
 
 StepResult resumeCronJobs(StepContext& context) {
-  Writes writes;
+  FieldWrites writes;
   for (const auto& component : context.components()) {
     const auto* resume = resumeRecord(context, component.component->name);
     if (!resume || resume->replicas == 0 || !isCronJob(component)) continue;
     if (component.view->workload->replicas == 0)
       writes.add(component, scaleTo(*component.view->workload, resume->replicas));
   }
-  if (writes.requests.empty()) return StepResult::done();
+  if (writes.empty()) return StepResult::done();
   auto result = writes.send(context, kResume, "resuming:", "ReplicasContested",
-                            writes.last + " is suspended again each time it is resumed");
+                            writes.last() + " is suspended again each time it is resumed");
   if (result.kind != StepResult::Kind::Fail) return result;
   context.record(kResume).token = result.message;  // somebody wants it so: told, and no reason to go back
   return StepResult::done();
@@ -329,7 +325,7 @@ std::string cronJobsNotResumed(const StepContext& context) {
 StepResult revertQuiesceStep(StepContext& context) {
   // Only what may run the target, or on switched data, has to stop; before that the application is simply started
   // again.
-  if (!context.recovering && !context.started("Switch")) return StepResult::done();
+  if (!mayHaveSwitched(context)) return StepResult::done();
   bool untouched = true;
   for (const auto& component : context.components()) {
     const auto* resume = resumeRecord(context, component.component->name);
@@ -362,8 +358,7 @@ StepResult revertResumeStep(StepContext& context) {
     for (const auto& [name, image] : images)
       different = different ||
                   (name == component.component->name && component.container() && component.container()->image != image);
-  // Before Switch no image is ours: one that differs somebody set meanwhile.
-  if (different && (context.recovering || context.started("Switch"))) {
+  if (different && mayHaveSwitched(context)) {  // else somebody set it meanwhile
     auto result = setImages(context, "RestoreImage", images, true);
     if (result.kind != StepResult::Kind::Done) return result;
   }

@@ -19,7 +19,8 @@ Error refuse(std::string reason, std::string message) {
 const api::RunningVersion* historyOf(const api::FrameworkStatus& status, const std::string& version) {
   for (const auto& past : status.history)
     if (past.version == version) return &past;
-  return status.running && status.running->version == version ? &*status.running : nullptr;
+  const auto& running = status.running;
+  return running && running->version == version && !running->healthySince.empty() ? &*running : nullptr;
 }
 
 bool usable(const api::FrameworkBackup& backup) {
@@ -50,11 +51,12 @@ std::vector<std::pair<std::string, std::string>> imagesFor(
       if (name == component) return image;
     return {};
   };
-  // An image of another repository and with another tag than the first component's is of no version of the framework:
-  // a CronJob that calls the application by curl, a cache.
+  // A CronJob's image of another repository and with another tag than the first component's is of no version of the
+  // framework: it calls the application by curl. Of a Deployment nobody knows: it gets the tag, which is refused if
+  // there is no such image.
   const auto* first = context.components().empty() ? nullptr : context.components().front().container();
   const auto ofTheFramework = [&](const ComponentView& component) {
-    if (!first) return true;
+    if (!first || !component.view->workload->isCronJob()) return true;
     const std::string &a = first->image, &b = component.container()->image;
     return repositoryOf(a) == repositoryOf(b) || versionOf(b).empty() || versionOf(b) == versionOf(a);
   };
@@ -78,7 +80,8 @@ Result<Target> resolveTarget(const StepContext& context) {
   target.version = spec.to.version;
 
   if (spec.to.lastKnownGood) {
-    const std::string now = status.running ? status.running->version : std::string();
+    const bool good = status.running && !status.running->healthySince.empty();
+    const std::string now = good ? status.running->version : std::string();
     for (const auto& past : status.history)
       if (past.version != now && !past.version.empty()) {
         target.version = past.version;

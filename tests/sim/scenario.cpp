@@ -236,9 +236,10 @@ class Stage {
   }
   // Or waits for a user who took care that not one version runs.
   bool backupEnded(const std::string& key) const {
-    const std::string phase = text(*world_.server.find("frameworkbackups", key), {"status", "phase"});
-    return phase == "Completed" || phase == "Failed" ||
-           ((workerDeleted_ || world_.imageSetByUser) && phase == "Pending");
+    const json& backup = *world_.server.find("frameworkbackups", key);
+    const std::string phase = text(backup, {"status", "phase"});
+    const bool waits = text(backup, {"status", "message"}).rfind("waiting for one version to run everywhere", 0) == 0;
+    return phase == "Completed" || phase == "Failed" || (waits && (workerDeleted_ || world_.imageSetByUser));
   }
   bool locked() const {
     return !text(*world_.server.find("frameworks", "demo/shop"), {"status", "activeRollback", "uid"}).empty();
@@ -364,8 +365,8 @@ void Stage::randomUsers() {
         break;
       case 12:
         when("deletes the worker", [this] {
-          workerDeleted_ = hasWorker();
-          if (workerDeleted_) world_.server.remove(kUser, "deployments", "demo/worker");
+          workerDeleted_ = workerDeleted_ || hasWorker();
+          if (hasWorker()) world_.server.remove(kUser, "deployments", "demo/worker");
         });
         break;
       case 11:

@@ -16,13 +16,25 @@ std::string selectorText(const std::map<std::string, std::string>& labels) {
   return out;
 }
 
-// Told by who owns it: a Deployment's ReplicaSet is called after it and the hash of the template.
+bool isNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// Of a workload that is gone, told by names: a Deployment's ReplicaSet is called after it and the hash of its template,
+// a StatefulSet's pod after it and a number, whose owner may be gone too, a CronJob's Job after it and a time.
 bool isPodOf(const kube::Pod& pod, const std::string& kind, const std::string& name) {
-  if (pod.meta.ownerReferences.empty()) return false;
-  const auto& owner = pod.meta.ownerReferences.front();
-  if (owner.kind != "ReplicaSet") return owner.kind == kind && owner.name == name;
+  const kube::OwnerReference owner =
+      pod.meta.ownerReferences.empty() ? kube::OwnerReference{} : pod.meta.ownerReferences.front();
+  const auto numbered = [&](const std::string& its) {
+    return its.rfind(name + "-", 0) == 0 && isNumber(its.substr(name.size() + 1));
+  };
+  if (kind == "StatefulSet")
+    return owner.kind == kind ? owner.name == name
+                              : owner.kind.empty() && numbered(pod.meta.name) &&
+                                    pod.meta.labels.count("statefulset.kubernetes.io/pod-name") > 0;
+  if (kind == "CronJob") return owner.kind == "Job" && numbered(owner.name);
   const auto hash = pod.meta.labels.find("pod-template-hash");
-  return kind == "Deployment" && hash != pod.meta.labels.end() && owner.name == name + "-" + hash->second;
+  return owner.kind == "ReplicaSet" && hash != pod.meta.labels.end() && owner.name == name + "-" + hash->second;
 }
 
 bool hasContainerOf(const kube::Pod& pod, const kube::Workload& workload) {
@@ -68,6 +80,7 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
     wanted[{component.workloadKind, component.workloadName}] = true;
   const std::string& namespace_ = out.framework->meta.namespace_;
   std::vector<std::string> cronJobs;
+  std::vector<std::pair<std::string, std::string>> gone;
   for (const auto& [key, withPods] : wanted) {
     const auto& [kind, name] = key;
     auto workload = object(kube::get(kube::resources::ofWorkload(kind), namespace_, name), kube::decodeWorkload, call);
@@ -75,13 +88,8 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
     auto& view = out.workloads[kind + "/" + name];
     view.workload = std::move(*workload);
     if (!withPods) continue;
-    if (!view.workload) {  // with it went its selector; what runs of it ends in its own time
-      if (auto done = each(kube::list(kube::resources::kPods, namespace_), 500, kube::decodePod, call,
-                           [&](const kube::Pod& pod) {
-                             if (isPodOf(pod, kind, name)) view.pods.push_back(pod);
-                           });
-          !done)
-        return done;
+    if (!view.workload) {
+      gone.push_back(key);
       continue;
     }
     if (view.workload->isCronJob()) cronJobs.push_back(kind + "/" + name);
@@ -90,6 +98,15 @@ Result<void> Gatherer::workloads(NamespaceSnapshot& out, const Call& call) {
     if (auto done = each(kube::list(kube::resources::kPods, namespace_, selector), 0, kube::decodePod, call,
                          [&](kube::Pod pod) { view.pods.push_back(std::move(pod)); });
         !done)
+      return done;
+  }
+  // With a workload went its selector; what runs of it ends in its own time, which matters while data may be switched.
+  if (!gone.empty() && out.framework->status.activeRollback) {
+    const auto keep = [&](const kube::Pod& pod) {
+      for (const auto& key : gone)
+        if (isPodOf(pod, key.first, key.second)) out.workloads[key.first + "/" + key.second].pods.push_back(pod);
+    };
+    if (auto done = each(kube::list(kube::resources::kPods, namespace_), 500, kube::decodePod, call, keep); !done)
       return done;
   }
   return cronJobs.empty() ? Result<void>() : runs(out, namespace_, cronJobs, call);

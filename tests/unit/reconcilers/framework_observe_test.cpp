@@ -86,6 +86,17 @@ TEST_CASE(
           std::vector<std::pair<std::string, std::string>>{{"main", before}, {"worker", before}});
 }
 
+TEST_CASE("Given a component at 0 with an old image, when observed, then the application is healthy all the same") {
+  CatalogModel model;
+  model.addWorker("localhost/demo-app:0.9.0");
+  auto& worker = *model.worker;
+  worker.replicas = worker.statusReplicas = worker.updatedReplicas = worker.readyReplicas = 0;
+  model.frameworkClass.spec.components.push_back({"worker", true, {}, {}});
+  model.runFramework();
+  INFO(model.story());
+  REQUIRE(model.framework.status.healthy);
+}
+
 TEST_CASE("Given a schema is being read, when observed, then Ready waits for it") {
   CatalogModel model;
   model.moverHangs = true;

@@ -60,13 +60,13 @@ TEST_CASE("Given two ways to write one version, when compared, then they are equ
 }
 
 TEST_CASE("Given two versions, when compared by release, then only numbers that differ are different releases") {
-  for (const auto& [a, b] : {std::pair("1.2.0", "1.3.0"), {"v1.2", "1.2.1"}, {"1.2.0-alpine", "1.2.1-alpine"}}) {
+  for (const auto& [a, b] : {std::pair("1.2.0", "1.3.0"), {"v1.2", "1.3.1"}, {"1.2.0-alpine", "1.2.1-alpine"}}) {
     INFO(a << " and " << b);
     CHECK(differentReleases(a, b));
     CHECK(differentReleases(b, a));
   }
   for (const auto& [a, b] : {std::pair("1.2.0", "v1.2.0"),
-                             {"1.2", "1.2.0"},
+                             {"1.2", "1.2.1"},
                              {"1.2-web", "1.2-worker"},
                              {"1.2.0", "1.2.0-rc.1"},
                              {"1.2", "nightly"},

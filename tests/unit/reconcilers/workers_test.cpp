@@ -222,6 +222,82 @@ TEST_CASE(
   REQUIRE(world.rollback->status.reason == "ReplicasContested");
 }
 
+TEST_CASE("Given somebody who scales two Deployments up in turn, when quiescing, then a few writes later it says so") {
+  World world;
+  world.addWorker();
+  bool mains = true;
+  int contested = 0;
+  for (int i = 0; i < 600 && !world.ended(); ++i) {
+    world.pass();
+    const bool stopped = world.deployment.replicas + world.workers[0].workload.replicas == 0;
+    if (world.rollback->status.step != "Quiesce" || !stopped) continue;
+    auto& one = mains ? world.deployment : world.workers[0].workload;
+    one.replicas = 1;
+    ++one.meta.generation;
+    one.meta.resourceVersion += "0";
+    mains = !mains;
+    ++contested;
+  }
+  INFO(world.story());
+  REQUIRE(contested == 8);
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "ReplicasContested");
+}
+
+TEST_CASE(
+    "Given a first Deployment that is unready for good once the second starts, then it waits no longer than both may") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Resume" && world.workers[0].workload.replicas == 1; });
+  world.changeSnapshot = [](rollback::reconcilers::RollbackSnapshot& in) {
+    auto& workload = *in.ns.workloads.at("Deployment/shop").workload;
+    if (in.rollback.status.step == "Resume") workload.readyReplicas = 0;
+  };
+  world.now += std::chrono::seconds(350);
+  world.pass();
+  REQUIRE(world.rollback->status.phase == Phase::Switching);
+  world.now += std::chrono::seconds(20);
+  world.pass();
+  INFO(world.story());
+  REQUIRE(world.rollback->status.message.find("Deployment/shop does not become ready: not within 360 s") !=
+          std::string::npos);
+  world.pass();
+  REQUIRE(world.rollback->status.phase == Phase::Reverting);
+}
+
+TEST_CASE("Given a Deployment that was deleted before Quiesce, when it is to be stopped, then nothing is") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Stage"; });
+  world.goneWorkload = "Deployment/worker";
+  for (int i = 0; i < 300 && !world.ended(); ++i) {
+    world.pass();
+    REQUIRE(world.deployment.replicas == 2);
+  }
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "WorkloadMissing");
+  REQUIRE(world.lockFree());
+}
+
+TEST_CASE("Given a rollback that is lost before Quiesce, when an image was set meanwhile, then that is left alone") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Stage" && world.databases.size() == 2; });
+  auto& changed = world.deployment;
+  changed.containers[0].image = "localhost/demo-app:2.0.1";
+  ++changed.meta.generation;
+  changed.meta.resourceVersion += "0";
+  world.loseRollback(true);
+  for (int i = 0; i < 400 && !world.lockFree(); ++i) {
+    world.framePass();
+    REQUIRE(world.deployment.replicas == 2);
+  }
+  INFO(world.story());
+  REQUIRE(world.lockFree());
+  REQUIRE(world.deployment.containers[0].image == "localhost/demo-app:2.0.1");
+}
+
 TEST_CASE("Given a first Deployment that is not ready for a moment, when the second starts, then nothing is reverted") {
   World world;
   world.addWorker();
@@ -250,14 +326,17 @@ TEST_CASE("Given a backup that names the image of each component, when rolled ba
   REQUIRE(workerImage(world) == "localhost/demo-worker:1.0.0-slim");
 }
 
-TEST_CASE("Given a component of no version of the framework, when rolled back, then it keeps its image") {
+TEST_CASE(
+    "Given a component of another repository and tag, when rolled back, then it is not taken for one of no version") {
   World world;
   world.addWorker();
-  world.workers[0].workload.containers[0].image = "localhost/redis:7.2";
+  world.workers[0].workload.containers[0].image = "localhost/worker:v2.0.0";
+  world.unpullableImages = {"localhost/worker:1.0.0"};
   REQUIRE(world.run());
   INFO(world.story());
-  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
-  REQUIRE(workerImage(world) == "localhost/redis:7.2");
+  REQUIRE(world.rollback->status.phase == Phase::Failed);
+  REQUIRE(world.rollback->status.reason == "NothingTouched");
+  REQUIRE(world.rollback->status.message.find("localhost/worker:1.0.0") != std::string::npos);
 }
 
 TEST_CASE(
