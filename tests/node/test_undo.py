@@ -106,6 +106,23 @@ class UndoTest(ShopTest):
         self.assertLessEqual(before, shop.orders())
         LAB.wait_for("the held one to let go", lambda: not LAB.rollback("back", shop.namespace)["metadata"].get("finalizers"), 30)
 
+    def test_deployment_deleted_on_the_way_holds_up_no_other(self):
+        shop = self.shop(edit=with_worker)
+        worker = Worker(shop.namespace)
+        shop.upgraded(also=worker.upgraded)
+        before = shop.orders()
+        shop.rollback()
+        shop.reaches("Go")
+        LAB.kubectl("delete", "deployment", "worker", "-n", shop.namespace, "--wait=false")
+        status = self.ended(shop, "Reverted")
+        self.assertEqual(status["reason"], "WorkloadMissing")
+        self.assertIn("Deployment/worker is gone: re-create it with image localhost/demo-app:2.0.0", status["message"])
+        self.tidy(shop, [status["previous"][0]["name"]])
+        self.assertEqual(shop.version(), "2.0.0")
+        self.assertLessEqual(before, shop.orders())
+        Worker(shop.namespace)
+        LAB.framework_runs("2.0.0", shop.namespace)
+
     def test_rollback_of_two_deployments_whose_finalizer_was_torn_off_is_taken_back(self):
         shop = self.shop(edit=with_worker)
         worker = Worker(shop.namespace)
