@@ -7,6 +7,8 @@
 #include "rollback/target.h"
 
 using rollback::api::Phase;
+using rollback::test::abortedOrLostTooLate;
+using rollback::test::atEveryThirdPass;
 using rollback::test::kNew;
 using rollback::test::kOld;
 using rollback::test::undoOf;
@@ -57,48 +59,27 @@ TEST_CASE("Given a CronJob that its owner had suspended, when rolled back, then 
 
 TEST_CASE("Given a CronJob, when the rollback is aborted or lost at every third pass, then it goes on as before") {
   const bool lost = GENERATE(false, true);
-  for (int at = 0; at < 400; at += 3) {
-    World world;
-    world.addCronJob(4000);
-    int passes = 0;
-    while (!world.ended() && passes < at) world.pass(), ++passes;
-    if (world.ended()) {
-      REQUIRE(at > 20);
-      return;
-    }
-    // Asked for when it is too late.
-    const bool over = world.lockFree() && world.framework.status.kept.size() == 1;
-    if (lost)
-      world.loseRollback(true);
-    else
-      world.rollback->spec.abort = true;
-    const bool ended = lost ? world.runFramework() : world.run();
-    INFO("at pass " << at << "\n" << world.story());
-    REQUIRE(ended);
-    requireBack(world, over || (!lost && world.rollback->status.phase == Phase::Succeeded) ? kOld : kNew);
-  }
-  FAIL("it never ended");
+  const auto arrange = [](World& world) { world.addCronJob(4000); };
+  atEveryThirdPass(20, arrange, [&](World& world) {
+    const bool target = abortedOrLostTooLate(world, lost);
+    INFO(world.story());
+    requireBack(world, target ? kOld : kNew);
+  });
 }
 
 TEST_CASE("Given a CronJob, when the target is unhealthy and writes are lost on their way, then it goes on as before") {
   const std::size_t most = GENERATE(0U, 1U);
-  for (int at = 0; at < 400; at += 3) {
-    World world;
+  const auto arrange = [](World& world) {
     world.addCronJob(4000);
     world.brokenImages = {kOld};
-    int passes = 0;
-    while (!world.ended() && passes < at) world.pass(), ++passes;
-    if (world.ended()) {
-      REQUIRE(at > 30);
-      return;
-    }
+  };
+  atEveryThirdPass(30, arrange, [&](World& world) {
     world.pass(most);  // what more it decided is lost
     REQUIRE(world.run());
-    INFO("at pass " << at << "\n" << world.story());
+    INFO(world.story());
     REQUIRE(world.rollback->status.phase == Phase::Reverted);
     requireBack(world, kNew);
-  }
-  FAIL("it never ended");
+  });
 }
 
 TEST_CASE("Given an application that was broken before, when the rollback is aborted, then its CronJob goes on") {

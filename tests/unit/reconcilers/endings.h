@@ -37,4 +37,35 @@ inline void requireTidy(const World& world) {
   REQUIRE(world.framework.status.kept.size() + world.framework.spec.stores.size() == world.databases.size());
 }
 
+// Calls `then` with a world that `arrange` made ready and that has made 0, 3, 6, … passes, as long as it has not ended;
+// it must take more than `least` of them, and fewer than 400.
+template <typename Arrange, typename Then>
+void atEveryThirdPass(int least, Arrange arrange, Then then) {
+  for (int at = 0; at < 400; at += 3) {
+    World world;
+    arrange(world);
+    for (int passes = 0; !world.ended() && passes < at; ++passes) world.pass();
+    if (world.ended()) {
+      REQUIRE(at > least);
+      return;
+    }
+    INFO("at pass " << at);
+    then(world);
+  }
+  FAIL("it never ended");
+}
+
+// Aborts the rollback, or loses its object, and lets it be taken back. True: it was too late, the target stays.
+inline bool abortedOrLostTooLate(World& world, bool lost) {
+  const bool over = world.lockFree() && world.framework.status.kept.size() == 1;
+  if (lost)
+    world.loseRollback(true);
+  else
+    world.rollback->spec.abort = true;
+  const bool ended = lost ? world.runFramework() : world.run();
+  INFO(world.story());
+  REQUIRE(ended);
+  return over || (!lost && world.rollback->status.phase == api::Phase::Succeeded);
+}
+
 }  // namespace rollback::test

@@ -6,6 +6,8 @@
 #include "endings.h"
 
 using rollback::api::Phase;
+using rollback::test::abortedOrLostTooLate;
+using rollback::test::atEveryThirdPass;
 using rollback::test::kNew;
 using rollback::test::kOld;
 using rollback::test::undoOf;
@@ -57,48 +59,28 @@ TEST_CASE("Given two Deployments, when rolled back, then the dependent one is st
 
 TEST_CASE("Given two Deployments, when the rollback is aborted or lost at every third pass, then both are as before") {
   const bool lost = GENERATE(false, true);
-  for (int at = 0; at < 400; at += 3) {
-    World world;
-    world.addWorker();
-    int passes = 0;
-    while (!world.ended() && passes < at) world.pass(), ++passes;
-    if (world.ended()) {
-      REQUIRE(at > 20);
-      return;
-    }
-    const bool over = world.lockFree() && world.framework.status.kept.size() == 1;  // asked for too late
-    if (lost)
-      world.loseRollback(true);
-    else
-      world.rollback->spec.abort = true;
-    const bool ended = lost ? world.runFramework() : world.run();
-    INFO("at pass " << at << "\n" << world.story());
-    REQUIRE(ended);
-    requireBack(world, over || (!lost && world.rollback->status.phase == Phase::Succeeded));
-  }
-  FAIL("it never ended");
+  const auto arrange = [](World& world) { world.addWorker(); };
+  atEveryThirdPass(20, arrange, [&](World& world) {
+    const bool target = abortedOrLostTooLate(world, lost);
+    INFO(world.story());
+    requireBack(world, target);
+  });
 }
 
 TEST_CASE("Given a dependent Deployment that does not start on the target, when rolled back, then both go back") {
   const std::size_t most = GENERATE(0U, 1U);
-  for (int at = 0; at < 400; at += 3) {
-    World world;
+  const auto arrange = [](World& world) {
     world.addWorker();
     world.brokenImages = {kWorkerOld};
-    int passes = 0;
-    while (!world.ended() && passes < at) world.pass(), ++passes;
-    if (world.ended()) {
-      REQUIRE(at > 30);
-      return;
-    }
+  };
+  atEveryThirdPass(30, arrange, [&](World& world) {
     world.pass(most);  // what more it decided is lost
     REQUIRE(world.run());
-    INFO("at pass " << at << "\n" << world.story());
+    INFO(world.story());
     REQUIRE(world.rollback->status.phase == Phase::Reverted);
     REQUIRE(world.rollback->status.reason == "NotReady");
     requireBack(world, false);
-  }
-  FAIL("it never ended");
+  });
 }
 
 TEST_CASE("Given a first Deployment that was broken before, when aborted while it is stopped, then both are started") {
