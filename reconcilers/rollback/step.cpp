@@ -91,6 +91,14 @@ const api::ActiveRollback* StepContext::lock() const {
   return active.uid == draft.meta.uid ? &active : nullptr;
 }
 
+const api::ResumeComponent* StepContext::resumeOf(const ComponentView& component) const {
+  const auto* active = lock();
+  if (!active) return nullptr;
+  for (const auto& resume : active->components)
+    if (resume.name == component.component->name) return &resume;
+  return nullptr;
+}
+
 std::int64_t StepContext::jobDeadlineSeconds() const { return std::max(60, draft.spec.timeoutSeconds); }
 
 StepResult StepContext::runMoverJob(const std::string& recordName, const std::string& store, const std::string& step,

@@ -88,6 +88,8 @@ class StepContext {
 
   // Ours, taken from Framework.status: nullptr if the lock is free or another's.
   const api::ActiveRollback* lock() const;
+  // How a component was when the lock was taken; nullptr without the lock.
+  const api::ResumeComponent* resumeOf(const ComponentView& component) const;
   std::int64_t jobDeadlineSeconds() const;
 
   // Runs the Job of a record through runJob. `finished` sees the outcome of a Succeeded one.

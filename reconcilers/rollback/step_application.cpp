@@ -16,23 +16,11 @@ constexpr const char* kResume = "ResumeCronJobs";
 // How long the way back waits for a CronJob's Job before it says so and begins again.
 constexpr std::chrono::seconds kRunsPatience{60};
 
-const api::ResumeComponent* resumeRecord(const StepContext& context, const std::string& component) {
-  const auto* lock = context.lock();
-  if (!lock) return nullptr;
-  for (const auto& resume : lock->components)
-    if (resume.name == component) return &resume;
-  return nullptr;
-}
-
-int livePods(const ComponentView& component) {
-  return static_cast<int>(std::count_if(component.view->pods.begin(), component.view->pods.end(),
-                                        [](const kube::Pod& p) { return !p.ended(); }));
-}
-
-const kube::Pod* firstLivePod(const ComponentView& component) {
+std::vector<const kube::Pod*> livePods(const ComponentView& component) {
+  std::vector<const kube::Pod*> out;
   for (const auto& pod : component.view->pods)
-    if (!pod.ended()) return &pod;
-  return nullptr;
+    if (!pod.ended()) out.push_back(&pod);
+  return out;
 }
 
 // What is to be deleted for a pod to end and stay away.
@@ -47,18 +35,38 @@ int readyPods(const ComponentView& component) {
                                         [](const kube::Pod& p) { return p.ready && !p.meta.deleting(); }));
 }
 
-int startTimeoutSeconds(const ComponentView& component) {
-  int seconds = 0;
-  if (component.described)
-    for (const auto& health : component.described->health) seconds = std::max(seconds, health.timeoutSeconds);
-  return seconds > 0 ? seconds : 300;
+struct Start {
+  const ComponentView* component;
+  const api::ResumeComponent* resume;
+};
+
+// What is to serve again, in start order.
+std::vector<Start> toStart(const StepContext& context) {
+  std::vector<Start> out;
+  for (const auto& component : context.components()) {
+    const auto* resume = context.resumeOf(component);
+    if (resume && resume->replicas > 0 && resume->workloadKind != "CronJob") out.push_back({&component, resume});
+  }
+  return out;
+}
+
+// What the first `count` have to become ready, one after the other.
+int startTimeoutSeconds(const std::vector<Start>& starts, std::size_t count) {
+  int all = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    int seconds = 0;
+    if (const auto* described = starts[i].component->described)
+      for (const auto& health : described->health) seconds = std::max(seconds, health.timeoutSeconds);
+    all += seconds > 0 ? seconds : 300;
+  }
+  return all;
 }
 
 // The Jobs of a CronJob that run, or what is left of them.
 std::string runsOf(const ComponentView& component) {
   const auto& view = *component.view;
   if (view.runs.empty())
-    return "waiting for " + std::to_string(livePods(component)) + " pod(s) of " + component.key() + " to end";
+    return "waiting for " + std::to_string(livePods(component).size()) + " pod(s) of " + component.key() + " to end";
   const std::string& job = view.runs.front();
   return "waiting for Job " + job + " of " + component.key() + " to end" +
          (view.runs.size() > 1 ? " and " + std::to_string(view.runs.size() - 1) + " more" : "") +
@@ -78,7 +86,7 @@ StepResult suspendCronJobs(StepContext& context) {
     if (!isCronJob(component)) continue;
     if (component.view->workload->replicas != 0)
       writes.add(component, scaleTo(*component.view->workload, 0));
-    else if (!component.view->runs.empty() || livePods(component) > 0)
+    else if (!component.view->runs.empty() || !livePods(component).empty())
       waiting = runsOf(component);
   }
   if (!writes.empty())
@@ -127,6 +135,15 @@ bool mayHaveSwitched(StepContext& context) {
   return context.recovering ? mayHaveQuiesced(context) : context.started("Switch");
 }
 
+// Component → image before the rollback; of one that has let go of its lock as it was planned.
+std::vector<std::pair<std::string, std::string>> imagesBefore(const StepContext& context) {
+  const auto* lock = context.lock();
+  if (!lock) return context.draft.status.fromImages;
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& resume : lock->components) out.emplace_back(resume.name, resume.image);
+  return out;
+}
+
 // S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is
 // aimed at the workload's version, so it misses if we have written since; where nothing was left to write, a mark is.
 std::vector<kube::Request> fences(StepContext& context) {
@@ -134,7 +151,7 @@ std::vector<kube::Request> fences(StepContext& context) {
   if (!mayHaveQuiesced(context)) return requests;
   for (const auto& component : context.components()) {
     const auto& workload = component.view->workload;
-    const auto* resume = resumeRecord(context, component.component->name);
+    const auto* resume = context.resumeOf(component);
     if (!workload || !resume) continue;
     if (workload->replicas == 0 && resume->replicas > 0) continue;  // starting it will be a write
     const auto mark = workload->meta.annotations.find(api::kAnnotationFence);
@@ -153,20 +170,20 @@ StepResult stopApplication(StepContext& context, const std::string& recordName) 
   FieldWrites writes;
   std::string waiting;
   for (auto it = components.rbegin(); it != components.rend(); ++it) {
+    const auto pods = livePods(*it);
     if (!it->view->workload) {
-      if (const auto* pod = firstLivePod(*it))
-        waiting = "waiting for pod " + pod->meta.name + " of " + it->key() +
-                  ", which is gone, to end; if nobody ends "
-                  "it: kubectl delete " +
-                  keeperOf(*pod) + " -n " + context.draft.meta.namespace_;
+      if (!pods.empty())
+        waiting = "waiting for pod " + pods.front()->meta.name + " of " + it->key() +
+                  ", which is gone, to end; if nobody ends it: kubectl delete " + keeperOf(*pods.front()) + " -n " +
+                  context.draft.meta.namespace_;
       continue;
     }
     if (it->view->workload->replicas != 0)
       writes.add(*it, scaleTo(*it->view->workload, 0));
     else if (!it->view->runs.empty())
       waiting = runsOf(*it);
-    else if (const int pods = livePods(*it); pods > 0 || it->view->workload->statusReplicas > 0)
-      waiting = "waiting for " + std::to_string(pods) + " pod(s) of " + it->key() + " to end";
+    else if (!pods.empty() || it->view->workload->statusReplicas > 0)
+      waiting = "waiting for " + std::to_string(pods.size()) + " pod(s) of " + it->key() + " to end";
   }
   if (!writes.empty())
     return writes.send(context, recordName, "scaling to 0:", "ReplicasContested",
@@ -239,45 +256,39 @@ StepResult setImages(StepContext& context, const std::string& recordName,
 }
 
 StepResult startApplication(StepContext& context, const std::string& recordName, bool whole) {
-  auto& status = context.status();
-  int allowed = 0, allowedToAll = 0;
-  for (const auto& component : context.components()) {
-    const auto* resume = resumeRecord(context, component.component->name);
-    if (!resume || resume->replicas == 0 || resume->workloadKind == "CronJob") continue;
-    allowedToAll += startTimeoutSeconds(component);
-    if (!whole && !isReady(component))
-      if (auto why = hopeless(component); !why.empty()) return notReady(component, why);
-  }
-  std::optional<StepResult> broken;
+  const auto starts = toStart(context);
+  if (!whole)
+    for (const auto& [component, resume] : starts)
+      if (const auto why = hopeless(*component); !why.empty() && !isReady(*component)) return notReady(*component, why);
   // One that a later one was started after has been ready: that it is not at this moment is no start that failed.
   const std::string announced = context.record(recordName).message;
-  const auto hasBeenReady = [&](const ComponentView& component) {
-    const auto* last = &context.components().back();
-    return !whole && std::any_of(&component + 1, last + 1, [&](const ComponentView& later) {
-      return announced.find(" " + later.key() + "@") != std::string::npos;
+  const auto hasBeenReady = [&](std::size_t i) {
+    return !whole && std::any_of(starts.begin() + i + 1, starts.end(), [&](const Start& later) {
+      return announced.find(" " + later.component->key() + "@") != std::string::npos;
     });
   };
-  for (const auto& component : context.components()) {
-    const auto* resume = resumeRecord(context, component.component->name);
-    if (!resume || resume->replicas == 0 || resume->workloadKind == "CronJob") continue;
-    if (!component.view->workload) {
+  std::optional<StepResult> broken;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    const auto& component = *starts[i].component;
+    const auto& resume = *starts[i].resume;
+    const auto& workload = component.view->workload;
+    if (!workload) {
       if (!broken)
         broken =
-            StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume->image);
+            StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume.image);
       if (!whole) return *broken;
       continue;
     }
-    allowed += startTimeoutSeconds(component);
-    if (component.view->workload->replicas == 0) {
+    if (workload->replicas == 0) {
       FieldWrites writes;
-      writes.add(component, scaleTo(*component.view->workload, resume->replicas));
+      writes.add(component, scaleTo(*workload, resume.replicas));
       return writes.send(context, recordName, "scaling up:", "ReplicasContested",
                          component.key() + " is scaled to 0 again each time it is started");
     }
     if (isReady(component)) continue;
     std::string why = hopeless(component);
     WallTime since{};
-    const int limit = hasBeenReady(component) ? allowedToAll : allowed;
+    const int limit = startTimeoutSeconds(starts, hasBeenReady(i) ? starts.size() : i + 1);
     if (why.empty() && parseTime(context.record(recordName).startedAt, since) &&
         context.now() - since > std::chrono::seconds(limit))
       why = "not within " + std::to_string(limit) + " s";
@@ -289,6 +300,7 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
     return StepResult::wait("waiting for " + component.key() + " to become ready", Millis(1000));
   }
   if (broken) return *broken;
+  auto& status = context.status();
   if (status.downtime && status.downtime->endedAt.empty()) {
     WallTime from{};
     parseTime(status.downtime->startedAt, from);
@@ -304,7 +316,7 @@ StepResult resumeStep(StepContext& context) { return startApplication(context, "
 StepResult resumeCronJobs(StepContext& context) {
   FieldWrites writes;
   for (const auto& component : context.components()) {
-    const auto* resume = resumeRecord(context, component.component->name);
+    const auto* resume = context.resumeOf(component);
     if (!resume || resume->replicas == 0 || !isCronJob(component)) continue;
     if (component.view->workload->replicas == 0)
       writes.add(component, scaleTo(*component.view->workload, resume->replicas));
@@ -328,7 +340,7 @@ StepResult revertQuiesceStep(StepContext& context) {
   if (!mayHaveSwitched(context)) return StepResult::done();
   bool untouched = true;
   for (const auto& component : context.components()) {
-    const auto* resume = resumeRecord(context, component.component->name);
+    const auto* resume = context.resumeOf(component);
     if (resume && component.container() && component.container()->image != resume->image) untouched = false;
   }
   for (const auto* store : context.switched())
@@ -350,16 +362,8 @@ StepResult revertQuiesceStep(StepContext& context) {
 }
 
 StepResult revertResumeStep(StepContext& context) {
-  std::vector<std::pair<std::string, std::string>> images;
-  if (const auto* lock = context.lock())
-    for (const auto& resume : lock->components) images.emplace_back(resume.name, resume.image);
-  bool different = false;
-  for (const auto& component : context.components())
-    for (const auto& [name, image] : images)
-      different = different ||
-                  (name == component.component->name && component.container() && component.container()->image != image);
-  if (different && mayHaveSwitched(context)) {  // else somebody set it meanwhile
-    auto result = setImages(context, "RestoreImage", images, true);
+  if (mayHaveSwitched(context) && !imagesSetMeanwhile(context).empty()) {
+    auto result = setImages(context, "RestoreImage", imagesBefore(context), true);
     if (result.kind != StepResult::Kind::Done) return result;
   }
   if (auto requests = fences(context); !requests.empty()) return StepResult::act(std::move(requests));
@@ -381,6 +385,16 @@ StepResult revertResumeStep(StepContext& context) {
 std::string notReadyAsBefore(const StepContext& context) {
   const auto* resumed = context.findRecord("RevertResume");
   return resumed && resumed->token == "NotReady" ? resumed->message : std::string();
+}
+
+std::string imagesSetMeanwhile(const StepContext& context) {
+  std::string out;
+  const auto before = imagesBefore(context);
+  for (const auto& component : context.components())
+    for (const auto& [name, image] : before)
+      if (name == component.component->name && component.container() && component.container()->image != image)
+        out += ", but " + component.key() + " runs " + component.container()->image + ", which somebody set meanwhile";
+  return out;
 }
 
 }  // namespace rollback::reconcilers

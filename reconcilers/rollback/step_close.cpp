@@ -131,17 +131,23 @@ StepResult checkHealthAlone(StepContext& context) {
 }  // namespace
 
 StepResult verifyStep(StepContext& context) {
-  for (const auto& component : context.components())
-    if (component.view->workload && component.view->workload->replicas > 0 && !component.view->workload->rolledOut()) {
-      WallTime since{};
-      parseTime(context.record("Verify").startedAt, since);
-      if (context.now() - since > std::chrono::seconds(300 + context.draft.spec.soakSeconds))
-        return StepResult::fail("NotReady", component.key() + " did not stay ready");
-      return StepResult::wait("waiting for " + component.key() + " to be ready", Millis(1000));
-    }
   WallTime since{};
   parseTime(context.record("Verify").startedAt, since);
   const auto soaked = context.now() - since;
+  for (const auto& component : context.components()) {
+    const auto& workload = component.view->workload;
+    const auto* before = context.resumeOf(component);
+    // One that is gone may be on its way back: kubectl replace --force deletes and creates. At 0 it is somebody's wish.
+    const bool gone = !workload && before && before->replicas > 0;
+    if (!gone && (!workload || workload->replicas == 0 || workload->rolledOut())) continue;
+    if (soaked > std::chrono::seconds(300 + context.draft.spec.soakSeconds))
+      return gone ? StepResult::fail("WorkloadMissing", component.key() + " is gone")
+                  : StepResult::fail("NotReady", component.key() + " did not stay ready");
+    std::string what = component.key() + (gone ? ", which is gone" : " to be ready");
+    for (const auto& [name, image] : context.status().plan->images)
+      if (gone && name == component.component->name) what += ": re-create it with image " + image;
+    return StepResult::wait("waiting for " + what, Millis(1000));
+  }
   if (soaked < std::chrono::seconds(context.draft.spec.soakSeconds))
     return StepResult::wait(
         "soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),

@@ -30,6 +30,9 @@ StepResult switchBackStep(StepContext& context);
 StepResult revertResumeStep(StepContext& context);
 // Why the application, started as it was before, did not become ready; empty: it did.
 std::string notReadyAsBefore(const StepContext& context);
+// What runs another image than before, as half a sentence: on the way back one that somebody set before anything was
+// switched is left alone. Empty: nothing.
+std::string imagesSetMeanwhile(const StepContext& context);
 StepResult discardStep(StepContext& context);
 StepResult unlockStep(StepContext& context);
 

@@ -11,6 +11,7 @@ using rollback::test::abortedOrLostTooLate;
 using rollback::test::atEveryThirdPass;
 using rollback::test::kNew;
 using rollback::test::kOld;
+using rollback::test::somebodyScales;
 using rollback::test::undoOf;
 using rollback::test::World;
 
@@ -127,9 +128,7 @@ TEST_CASE(
   for (int i = 0; i < 400 && !world.ended(); ++i) {
     world.pass();
     if (world.cronJob->replicas != 0 || world.rollback->status.step != "Quiesce") continue;
-    world.cronJob->replicas = 1;
-    ++world.cronJob->meta.generation;
-    world.cronJob->meta.resourceVersion += "0";
+    somebodyScales(*world.cronJob, 1);
   }
   INFO(world.story());
   REQUIRE(world.run());

@@ -18,6 +18,22 @@ inline reconcilers::Outcome refusal(const char* code) {
   return outcome;
 }
 
+// As the API server has it after somebody's own write.
+inline void somebodyWrote(kube::ObjectMeta& meta) {
+  ++meta.generation;
+  meta.resourceVersion += "0";
+}
+
+inline void somebodyScales(kube::Workload& workload, int replicas) {
+  workload.replicas = replicas;
+  somebodyWrote(workload.meta);
+}
+
+inline void somebodySetsImage(kube::Workload& workload, const std::string& image) {
+  workload.containers[0].image = image;
+  somebodyWrote(workload.meta);
+}
+
 // Nothing at work, nothing locked, the application serving.
 inline void requireAtRest(const World& world) {
   REQUIRE(world.violations.empty());

@@ -6,6 +6,8 @@
 
 using rollback::api::Phase;
 using rollback::reconcilers::Outcome;
+using rollback::test::somebodyScales;
+using rollback::test::somebodySetsImage;
 using rollback::test::World;
 
 namespace {
@@ -122,9 +124,7 @@ TEST_CASE(
   for (int i = 0; i < 400 && !world.ended(); ++i) {
     world.pass();
     if (world.deployment.replicas != 0 || world.rollback->status.step != "Quiesce") continue;
-    world.deployment.replicas = 2;
-    ++world.deployment.meta.generation;
-    world.deployment.meta.resourceVersion += "0";
+    somebodyScales(world.deployment, 2);
   }
   INFO(world.story());
   REQUIRE(world.run());
@@ -185,9 +185,7 @@ TEST_CASE("Given somebody who sets the image back at once, when switching, then 
     world.pass();
     if (world.rollback->status.step != "Switch" || world.deployment.containers[0].image != "localhost/demo-app:1.0.0")
       continue;
-    world.deployment.containers[0].image = "localhost/demo-app:2.0.0";
-    ++world.deployment.meta.generation;
-    world.deployment.meta.resourceVersion += "0";
+    somebodySetsImage(world.deployment, "localhost/demo-app:2.0.0");
   }
   INFO(world.story());
   REQUIRE(world.run());

@@ -10,6 +10,8 @@ using rollback::test::abortedOrLostTooLate;
 using rollback::test::atEveryThirdPass;
 using rollback::test::kNew;
 using rollback::test::kOld;
+using rollback::test::somebodyScales;
+using rollback::test::somebodySetsImage;
 using rollback::test::undoOf;
 using rollback::test::World;
 
@@ -163,14 +165,15 @@ TEST_CASE(
   world.pass(2);  // the record, and one of two scale writes
   REQUIRE(world.workers[0].workload.replicas + world.deployment.replicas < 3);
   auto& changed = world.workers[0].workload.replicas > 0 ? world.workers[0].workload : world.deployment;
-  changed.containers[0].image = "localhost/demo-app:2.0.1";
-  ++changed.meta.generation;
-  changed.meta.resourceVersion += "0";
+  somebodySetsImage(changed, "localhost/demo-app:2.0.1");
   world.rollback->spec.abort = true;
   REQUIRE(world.run());
   INFO(world.story());
   REQUIRE(world.rollback->status.phase == Phase::Reverted);
   REQUIRE(changed.containers[0].image == "localhost/demo-app:2.0.1");
+  REQUIRE(world.rollback->status.message.find(
+              "the application is back as it was before, but Deployment/" + changed.meta.name +
+              " runs localhost/demo-app:2.0.1, which somebody set meanwhile") != std::string::npos);
   requireAtRest(world);
 }
 
@@ -193,9 +196,7 @@ TEST_CASE(
     world.pass();
     auto& worker = world.workers[0].workload;
     if (world.rollback->status.step != "Resume" || worker.replicas == 0) continue;
-    worker.replicas = 0;
-    ++worker.meta.generation;
-    worker.meta.resourceVersion += "0";
+    somebodyScales(worker, 0);
     ++contested;
   }
   INFO(world.story());
@@ -214,9 +215,7 @@ TEST_CASE("Given somebody who scales two Deployments up in turn, when quiescing,
     const bool stopped = world.deployment.replicas + world.workers[0].workload.replicas == 0;
     if (world.rollback->status.step != "Quiesce" || !stopped) continue;
     auto& one = mains ? world.deployment : world.workers[0].workload;
-    one.replicas = 1;
-    ++one.meta.generation;
-    one.meta.resourceVersion += "0";
+    somebodyScales(one, 1);
     mains = !mains;
     ++contested;
   }
@@ -262,14 +261,48 @@ TEST_CASE("Given a Deployment that was deleted before Quiesce, when it is to be 
   REQUIRE(world.lockFree());
 }
 
+TEST_CASE(
+    "Given a Deployment that is deleted while the target is verified, when it comes back or not, then that counts") {
+  const bool comesBack = GENERATE(true, false);
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Verify"; });
+  world.goneWorkload = "Deployment/worker";
+  world.step();
+  world.pass(3);
+  INFO(world.story());
+  REQUIRE(world.rollback->status.step == "Verify");
+  REQUIRE(world.rollback->status.message.find(
+              "waiting for Deployment/worker, which is gone: re-create it with image localhost/demo-worker:1.0.0") !=
+          std::string::npos);
+  if (comesBack) {
+    world.goneWorkload.clear();
+  } else {
+    world.workers[0].workload.replicas = 0;  // its pods end
+    world.now += std::chrono::seconds(301);
+  }
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.lockFree());
+  if (comesBack) {
+    REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+    return requireBack(world, true);
+  }
+  REQUIRE(world.rollback->status.phase == Phase::Reverted);
+  REQUIRE(world.rollback->status.reason == "WorkloadMissing");
+  REQUIRE(world.rollback->status.message.find("Verify failed: Deployment/worker is gone") != std::string::npos);
+  REQUIRE(world.rollback->status.message.find(
+              "Deployment/worker is gone: re-create it with image localhost/demo-worker:2.0.0") != std::string::npos);
+  REQUIRE(world.deployment.containers[0].image == kNew);
+  REQUIRE(world.deployment.readyReplicas == 2);
+}
+
 TEST_CASE("Given a rollback that is lost before Quiesce, when an image was set meanwhile, then that is left alone") {
   World world;
   world.addWorker();
   passUntil(world, [&] { return world.rollback->status.step == "Stage" && world.databases.size() == 2; });
   auto& changed = world.deployment;
-  changed.containers[0].image = "localhost/demo-app:2.0.1";
-  ++changed.meta.generation;
-  changed.meta.resourceVersion += "0";
+  somebodySetsImage(changed, "localhost/demo-app:2.0.1");
   world.loseRollback(true);
   for (int i = 0; i < 400 && !world.lockFree(); ++i) {
     world.framePass();
