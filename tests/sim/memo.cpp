@@ -15,13 +15,16 @@
 namespace rollback::sim {
 namespace {
 
+struct Hash : std::hash<std::string_view> {
+  using is_transparent = void;
+};
+
 template <typename T>
 Result<T> remembered(std::string_view text, Result<T> (*decode)(std::string_view)) {
-  static std::unordered_map<std::string, Result<T>> known;
-  std::string key(text);
-  if (const auto found = known.find(key); found != known.end()) return found->second;
+  static std::unordered_map<std::string, Result<T>, Hash, std::equal_to<>> known;
+  if (const auto found = known.find(text); found != known.end()) return found->second;
   if (known.size() > 300) known.clear();
-  return known.emplace(std::move(key), decode(text)).first->second;
+  return known.emplace(text, decode(text)).first->second;
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <cctype>
 #include <nlohmann/json.hpp>
 
+#include "kube/objects/document.h"
+
 namespace rollback::api::codec {
 
 const json& child(const json& at, const char* name) {
@@ -173,14 +175,10 @@ json conditions(const std::vector<kube::Condition>& list) {
 }
 
 Result<json> object(std::string_view document, const kube::Resource& resource, kube::ObjectMeta& meta) {
-  json doc = json::parse(document, nullptr, false);
-  if (!doc.is_object()) return Error{ErrorCode::Protocol, "not a " + resource.kind + ": not a JSON object"};
+  auto doc = kube::decodeObject(document, meta);
   // Elements of a list carry no kind of their own.
-  if (doc.contains("kind") && text(doc, "kind") != resource.kind)
-    return Error{ErrorCode::Protocol, "not a " + resource.kind + " but a " + text(doc, "kind")};
-  auto decoded = kube::decodeMeta(document);
-  if (!decoded) return decoded.error();
-  meta = std::move(*decoded);
+  if (doc && doc->contains("kind") && text(*doc, "kind") != resource.kind)
+    return Error{ErrorCode::Protocol, "not a " + resource.kind + " but a " + text(*doc, "kind")};
   return doc;
 }
 

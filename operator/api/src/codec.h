@@ -14,7 +14,7 @@
 #include "api/framework.h"
 #include "api/resources.h"
 #include "base/result.h"
-#include "kube/objects/workloads.h"
+#include "kube/objects/meta.h"
 
 namespace rollback::api::codec {
 

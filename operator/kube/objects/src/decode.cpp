@@ -9,22 +9,45 @@ namespace rollback::kube::decode {
 using nlohmann::json;
 
 namespace {
+
 constexpr int kMaxDepth = 128;  // as json::Projection; nlohmann itself has no limit and dump() recurses
+
+// Of what is JSON; of anything else the parser says so.
+bool isTooDeep(std::string_view text) {
+  int depth = 0;
+  bool inString = false;
+  for (std::size_t i = 0; i < text.size() && depth <= kMaxDepth; ++i) {
+    const char each = text[i];
+    if (inString && each == '\\')
+      ++i;
+    else if (each == '"')
+      inString = !inString;
+    else if (!inString && (each == '{' || each == '['))
+      ++depth;
+    else if (!inString && (each == '}' || each == ']'))
+      --depth;
+  }
+  return depth > kMaxDepth;
 }
 
+bool isKept(int depth, json::parse_event_t event, json& parsed) {
+  return !(event == json::parse_event_t::key && depth == 2 && parsed == "managedFields");
+}
+
+}  // namespace
+
 Result<json> parse(std::string_view text, const char* what, ManagedFields managed) {
-  bool tooDeep = false;
-  const auto keep = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMaxDepth) tooDeep = true;
-    if (tooDeep) return false;
-    return managed == ManagedFields::Keep ||
-           !(event == json::parse_event_t::key && depth == 2 && parsed == "managedFields");
+  const auto fault = [&](const std::string& how) {
+    return Error{ErrorCode::Protocol,
+                 std::string("reading a ") + what + " of " + std::to_string(text.size()) + " bytes: " + how};
   };
-  json document = json::parse(text.begin(), text.end(), keep, /*allow_exceptions=*/false);
-  const std::string reading = std::string("reading a ") + what + " of " + std::to_string(text.size()) + " bytes: ";
-  if (tooDeep) return Error{ErrorCode::Protocol, reading + "it nests deeper than " + std::to_string(kMaxDepth)};
-  if (document.is_discarded()) return Error{ErrorCode::Protocol, reading + "it is not JSON"};
-  if (!document.is_object()) return Error{ErrorCode::Protocol, reading + "it is JSON, but not an object"};
+  if (isTooDeep(text)) return fault("it nests deeper than " + std::to_string(kMaxDepth));
+  // To be asked of each value costs as much again as to parse it.
+  const bool drops = managed == ManagedFields::Drop && text.find("\"managedFields\"") != std::string_view::npos;
+  json document =
+      json::parse(text.begin(), text.end(), drops ? isKept : json::parser_callback_t(), /*allow_exceptions=*/false);
+  if (document.is_discarded()) return fault("it is not JSON");
+  if (!document.is_object()) return fault("it is JSON, but not an object");
   return document;
 }
 

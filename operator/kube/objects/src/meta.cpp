@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "decode.h"
+#include "kube/objects/document.h"
 #include "kube/objects/workloads.h"
 
 namespace rollback::kube {
@@ -26,14 +27,20 @@ const Condition* findCondition(const std::vector<Condition>& conditions, const s
   return nullptr;
 }
 
-Result<ObjectMeta> decodeMeta(std::string_view text) {
-  const auto document = decode::parse(text, "object");
-  if (!document) return document.error();
+Result<nlohmann::json> decodeObject(std::string_view text, ObjectMeta& meta) {
+  auto document = decode::parse(text, "object");
+  if (!document) return document;
   std::string fault;
   const decode::Fields object(*document, fault);
-  ObjectMeta meta = decode::readMeta(object);
+  meta = decode::readMeta(object);
   const std::string kind = object.string("kind");
   if (auto fine = decode::check(object, fault, kind.empty() ? "object" : kind); !fine) return fine.error();
+  return document;
+}
+
+Result<ObjectMeta> decodeMeta(std::string_view text) {
+  ObjectMeta meta;
+  if (const auto document = decodeObject(text, meta); !document) return document.error();
   return meta;
 }
 
