@@ -26,6 +26,7 @@ import psycopg2
 import release
 
 START_SECONDS = 120                     # for the database to appear
+IDLE_CONNECTIONS = 4
 
 
 def connect():
@@ -107,6 +108,7 @@ class Writer(threading.Thread):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     writer = None                       # set by main
+    idle = []                           # connections to the database; append and pop are atomic
 
     def do_GET(self):
         self.answer({"/healthz": self.healthz, "/version": lambda: {"version": release.VERSION}, "/orders": self.orders,
@@ -132,15 +134,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    @staticmethod
-    def query(statement, arguments=()):
-        connection = connect()
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(statement, arguments)
-                return cursor.fetchall()
-        finally:
-            connection.close()
+    def query(self, statement):
+        """Reads, on a connection that an earlier request left if there is one that still works: a server's process and a password's proof
+        for each request cost more than all else here."""
+        while True:
+            try:
+                connection, used = self.idle.pop(), True
+            except IndexError:
+                connection, used = connect(), False
+            try:
+                with connection, connection.cursor() as cursor:
+                    cursor.execute(statement)
+                    rows = cursor.fetchall()
+            except psycopg2.Error:
+                connection.close()
+                if used:
+                    continue
+                raise
+            if len(self.idle) < IDLE_CONNECTIONS:
+                self.idle.append(connection)
+            else:
+                connection.close()
+            return rows
 
     def healthz(self):
         if os.environ.get("UNHEALTHY_VERSION") == release.VERSION:
@@ -154,7 +169,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def order(self):
         wish = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        return {"id": self.query(release.INSERT, (wish["item"], wish.get("note", "")))[0][0]}
+        connection = connect()
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(release.INSERT, (wish["item"], wish.get("note", "")))
+                return {"id": cursor.fetchone()[0]}
+        finally:
+            connection.close()
 
     def checkout(self):
         return release.checkout(self.query("select count(*) from orders")[0][0])
@@ -167,6 +188,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass                            # probes would fill the log
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128            # of socketserver's 5 a busy node makes SYNs that are dropped, tried again after 1, 3 and 7 s
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))      # pid 1 ignores it otherwise
     say(event="starting", version=release.VERSION)
@@ -175,7 +200,7 @@ def main():
     Handler.writer = Writer(every)
     if every > 0:
         Handler.writer.start()
-    server = http.server.ThreadingHTTPServer(("", int(os.environ.get("PORT", "8080"))), Handler)
+    server = Server(("", int(os.environ.get("PORT", "8080"))), Handler)
     say(event="serving", version=release.VERSION)
     server.serve_forever()
 
