@@ -35,12 +35,12 @@ skip() {
   fi
 }
 
-# ctest_tier LABEL: adds ctest's own counts. A test that ran into its time limit, and only such a one, is tried once more: on a machine
+# ctest_tier LABEL [AT_ONCE]: adds ctest's own counts. A test that ran into its time limit, and only such a one, is tried once more: on a machine
 # shared with others that is no verdict.
 ctest_tier() {
   local out
   out=$(mktemp)
-  ctest --test-dir "$build" -L "^$1\$" --output-on-failure --repeat after-timeout:2 -j "$(nproc)" 2>&1 | tee "$out" | grep -vE '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)|^$'
+  ctest --test-dir "$build" -L "^$1\$" --output-on-failure --repeat after-timeout:2 -j "${2:-$(nproc)}" 2>&1 | tee "$out" | grep -vE '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)|^$'
   local total bad
   total=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$out"); bad=$(sed -n 's/.* \([0-9]*\) tests failed out of.*/\1/p' "$out")
   if [ -z "$total" ] || [ "$total" = 0 ]; then failed=$((failed + 1)); notes+=("$1: no test ran"); else
@@ -69,7 +69,7 @@ run_tier() {
   say "$1"
   case $1 in
     unit | layers | sim) ctest_tier "$1" ;;
-    mover) FRB_QUICK=${FRB_QUICK-1} ctest_tier mover ;;    # every fifth crash point; all of them: make crash
+    mover) FRB_QUICK=${FRB_QUICK-1} ctest_tier mover $((2 * $(nproc))) ;;    # they mostly wait. Every fifth crash point; all: make crash
     fuzz) RUNS=${RUNS:-10000} script_tier fuzz tests/fuzz/run.sh ;;    # a minute, each run the same; for longer: make fuzz
     api) script_tier api tests/api/run.sh ;;
     node) script_tier node tests/node/run.sh ;;

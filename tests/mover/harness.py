@@ -22,8 +22,8 @@ def program(name="FRB_MOVER"):
 
 
 class World:
-    def __init__(self, binary=None, database="shop"):
-        self.server = Server()
+    def __init__(self, binary=None, database="shop", fsync=False):
+        self.server = Server(fsync)
         atexit.register(self.server.close)
         self.repository = pathlib.Path(tempfile.mkdtemp(prefix="frb-repo-"))
         atexit.register(shutil.rmtree, self.repository, True)

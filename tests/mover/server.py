@@ -1,4 +1,4 @@
-"""A PostgreSQL 15 of our own: data in a temporary folder, loopback only, a port the kernel chose, ended by pid."""
+"""A PostgreSQL 15 of our own: data in a temporary folder, in memory if there is room, loopback only, a port the kernel chose, ended by pid."""
 import os
 import pathlib
 import pwd
@@ -20,6 +20,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def in_memory():
+    """Where a folder is in memory, None if there is no room: databases are copied all the time here, a thousand files each."""
+    shared = pathlib.Path("/dev/shm")
+    return shared if os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 << 30 else None
+
+
 class SqlError(Exception):
     pass
 
@@ -29,7 +35,7 @@ class Server:
 
     def __init__(self, fsync=False):
         self.user = "postgres" if os.geteuid() == 0 else None
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="frb-pg-"))
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="frb-pg-", dir=None if fsync else in_memory()))
         self.data = self.home / "data"
         self.port = free_port()
         self.fsync = fsync

@@ -58,9 +58,9 @@ def psql(world, text, database):
 
 
 def prepare(megabytes):
-    world = World(database="bench")
+    world = World(database="bench", fsync=True)
     # A server as one would run it, not the smallest that can be crashed in a test.
-    world.server.sql("alter system set fsync = on; alter system set shared_buffers = '256MB'; alter system set max_wal_size = '4GB'; "
+    world.server.sql("alter system set shared_buffers = '256MB'; alter system set max_wal_size = '4GB'; "
                      "alter system set maintenance_work_mem = '64MB'; alter system set autovacuum_naptime = '60s'; alter system set wal_level = 'replica'")
     world.server.crash_and_restart()
     world.server.sql("create database bench owner shop template template0")
