@@ -36,28 +36,38 @@ namespace client = web::http::client;
 using Byte = std::uint8_t;
 
 constexpr std::size_t mostInOnePiece = 1u << 30;
+constexpr std::size_t mostThatWaits = 1u << 17;  // bytes of a stream that the library reads ahead of the caller
 constexpr auto neverOfItsOwn = std::chrono::hours(24 * 7);
 
 struct StaleConnection : std::runtime_error {
   StaleConnection() : std::runtime_error("the pooled connection was closed by the server") {}
 };
 
+bool isInterim(const Response& head) { return head.status < 200; }
+
 // One request under way: the library's pool threads report here, the caller waits here. Thread-safe. Outlives both,
 // so that a task which ends after its caller has left finds something to report to.
 class Exchange {
  public:
-  enum class Event { Head, Piece, End, Cancelled, Deadline, Idle };
+  enum class Event { Head, Piece, End, TooLarge, Cancelled, Deadline, Idle };
 
-  // The library's side. A piece is taken when its task completes; until then it reads no further.
+  Exchange() = default;                                               // the caller takes the answer piece by piece
+  explicit Exchange(std::size_t mostOfWhole) : most_(mostOfWhole) {}  // it is kept here, the caller woken at its end
+
+  // The library's side. It reads on while a piece waits, as long as what waits is small.
   pplx::task<std::size_t> offer(const Byte* bytes, std::size_t count) {
     try {
       if (count > mostInOnePiece) throw std::length_error("the answer has a piece of more than 1 GiB");
       const std::lock_guard<std::mutex> lock(mutex_);
       if (abandoned_) throw std::runtime_error("the caller has left");
-      piece_.assign(reinterpret_cast<const char*>(bytes), count);
-      taken_.emplace();
-      changed_.notify_all();
-      return pplx::create_task(*taken_);
+      if (most_) refuseAbove(body_.size() + count);
+      if (tooLarge_) throw std::length_error("the answer is too large");
+      body_.append(reinterpret_cast<const char*>(bytes), count);
+      const bool full = !most_ && body_.size() >= mostThatWaits;
+      if (full || !endFollows_) changed_.notify_all();
+      if (!full) return pplx::task_from_result(count);
+      lastOffered_ = count;
+      return pplx::create_task(taken_.emplace());
     } catch (...) {
       return pplx::task_from_exception<std::size_t>(std::current_exception());
     }
@@ -67,7 +77,10 @@ class Exchange {
     const std::lock_guard<std::mutex> lock(mutex_);
     head_ = std::move(head);
     headSeen_ = true;
-    changed_.notify_all();
+    const std::string length(head_->header("content-length"));
+    endFollows_ = most_ || (!length.empty() && head_->header("transfer-encoding").empty());
+    if (most_) refuseAbove(std::strtoull(length.c_str(), nullptr, 10));
+    if (!endFollows_ || isInterim(*head_)) changed_.notify_all();
   }
 
   void end(std::optional<LibraryFailure> failure) {
@@ -90,38 +103,40 @@ class Exchange {
     std::unique_lock<std::mutex> lock(mutex_);
     while (true) {
       if (cancelled_) return Event::Cancelled;
-      if (ended_ && !head_ && !taken_) return Event::End;
-      if (deadline.expired(clock)) return Event::Deadline;
-      if (head_) return Event::Head;
-      if (taken_ && headSeen_) return Event::Piece;  // the task with the head may be scheduled later
+      if (tooLarge_) return Event::TooLarge;
+      if (ended_ && !headWaits() && !pieceWaits()) return Event::End;
+      if (!ended_ && deadline.expired(clock)) return Event::Deadline;
+      if (headWaits()) return Event::Head;
+      if (pieceWaits() && headSeen_) return Event::Piece;  // the task with the head may be scheduled later
       if (idle.expired(clock)) return Event::Idle;
       waitSlice(changed_, lock, deadline.earlier(idle).left(clock));
     }
   }
 
+  // Of an answer that is kept whole with its body, after Event::End; there is none if it failed.
   Response takeHead() {
     const std::lock_guard<std::mutex> lock(mutex_);
     Response head = std::move(*head_);
     head_.reset();
+    if (most_) head.body = std::move(body_);
     return head;
   }
 
-  // The piece of Event::Piece: it is the caller's until next(), since the library waits.
-  std::string_view piece() const { return piece_; }
-
-  void next() {
+  // What Event::Piece told of.
+  std::string takePiece() {
     std::unique_lock<std::mutex> lock(mutex_);
-    const auto taken = std::move(*taken_);
-    taken_.reset();
-    const std::size_t count = piece_.size();
+    std::string piece = std::exchange(body_, {});
+    const auto taken = std::exchange(taken_, std::nullopt);
     lock.unlock();
-    taken.set(count);
+    if (taken) taken->set(lastOffered_);
+    return piece;
   }
 
   // After this nothing is kept or waited for any more.
   void abandon() {
     std::unique_lock<std::mutex> lock(mutex_);
     abandoned_ = true;
+    std::string().swap(body_);
     const auto taken = std::exchange(taken_, std::nullopt);
     lock.unlock();
     if (taken) taken->set_exception(std::runtime_error("the caller has left"));
@@ -130,12 +145,24 @@ class Exchange {
   const std::optional<LibraryFailure>& failure() const { return failure_; }  // after Event::End
 
  private:
-  std::mutex mutex_;  // guards all below, but piece_ while taken_ is set: then it is the caller's
+  bool headWaits() const { return head_ && (!most_ || isInterim(*head_)); }
+  bool pieceWaits() const { return !most_ && !body_.empty(); }
+  void refuseAbove(std::size_t size) {
+    if (size <= *most_) return;
+    tooLarge_ = true;
+    changed_.notify_all();
+  }
+
+  const std::optional<std::size_t> most_;  // bytes of an answer that is kept whole
+  std::mutex mutex_;                       // guards all below
   std::condition_variable changed_;
   std::optional<Response> head_;  // until the caller takes it
   bool headSeen_ = false;
-  std::string piece_;
-  std::optional<pplx::task_completion_event<std::size_t>> taken_;  // set while a piece waits for the caller
+  bool endFollows_ = false;  // soon: the caller need not be woken before
+  std::string body_;         // until the caller takes it
+  bool tooLarge_ = false;
+  std::optional<pplx::task_completion_event<std::size_t>> taken_;  // set while the library waits for the caller
+  std::size_t lastOffered_ = 0;                                    // bytes of the piece it waits with
   bool ended_ = false;
   std::optional<LibraryFailure> failure_;
   bool cancelled_ = false;
@@ -230,6 +257,17 @@ LibraryFailure describe(std::exception_ptr thrown) {
   return failure;
 }
 
+// Runs what follows a task in the thread that completed it. What we do there is short and waits for nothing but a
+// mutex; the library's own scheduler would wake another thread for it.
+struct AtOnce : pplx::scheduler_interface {
+  void schedule(pplx::TaskProc_t run, void* argument) override { run(argument); }
+};
+
+pplx::task_options atOnce() {
+  static const auto& scheduler = *new auto(std::make_shared<AtOnce>());  // pool threads may outlive all statics
+  return pplx::task_options(scheduler);
+}
+
 web::http::http_request translate(const Request& request, const std::string& hostHeader,
                                   const std::shared_ptr<Exchange>& exchange) {
   web::http::http_request out(request.method);
@@ -273,42 +311,36 @@ class CpprestTransport : public Transport {
                                            " requests at once became free in time; nothing was sent"};
     }
     Response answer;
-    bool tooLarge = false;
-    const auto fits = [&](std::size_t size) { return !(tooLarge = size > config_.maxBody); };
-    const auto result = perform(
-        request, deadline, Millis::max(), cancel,
-        [&](const Response& head) {
-          answer = head;
-          if (request.method == "HEAD") return true;
-          return fits(std::strtoull(std::string(head.header("content-length")).c_str(), nullptr, 10));
-        },
-        [&](std::string_view bytes) {
-          if (!fits(answer.body.size() + bytes.size())) return false;
-          answer.body.append(bytes);
-          return true;
-        });
-    if (tooLarge) {
-      return Error{ErrorCode::Protocol, what + ": the answer is larger than the " + std::to_string(config_.maxBody) +
-                                            " bytes allowed; ask for less at once"};
-    }
-    if (!result) return result.error();
+    Receiver receiver;
+    receiver.whole = &answer;
+    receiver.most = config_.maxBody;
+    if (request.method == "HEAD") receiver.most = SIZE_MAX;  // its length is that of what is not sent
+    if (auto done = perform(request, deadline, Millis::max(), cancel, receiver); !done) return done.error();
     return answer;
   }
 
   Result<void> stream(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
                       const std::function<bool(const Response&)>& onHead,
                       const std::function<bool(std::string_view)>& onBytes) override {
-    return perform(request, deadline, idle, cancel, onHead, onBytes);
+    Receiver receiver;
+    receiver.onHead = onHead;
+    receiver.onBytes = onBytes;
+    return perform(request, deadline, idle, cancel, receiver);
   }
 
  private:
-  using OnHead = std::function<bool(const Response&)>;
-  using OnBytes = std::function<bool(std::string_view)>;
+  // How the caller has the answer: piece by piece, or whole at its end.
+  struct Receiver {
+    std::function<bool(const Response&)> onHead;
+    std::function<bool(std::string_view)> onBytes;
+    Response* whole = nullptr;
+    std::size_t most = 0;  // bytes of it
+  };
 
   static Error cancelledError(const std::string& what) { return {ErrorCode::Cancelled, what + ": cancelled"}; }
 
   Result<void> perform(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
-                       const OnHead& onHead, const OnBytes& onBytes) {
+                       const Receiver& receiver) {
     if (auto valid = checkRequest(request); !valid) return valid;
     // Each stale connection that is met leaves the pool, which holds as many as were in use at once; twice that
     // because others put theirs back meanwhile.
@@ -316,21 +348,21 @@ class CpprestTransport : public Transport {
     bool stale = true;
     Result<void> result;
     for (int attempt = 0; stale && attempt < mostStale; ++attempt) {
-      result = attemptOnce(request, deadline, idle, cancel, onHead, onBytes, stale);
+      result = attemptOnce(request, deadline, idle, cancel, receiver, stale);
     }
     return result;
   }
 
   // `stale`: nothing was sent and neither callback called, the same may be attempted again.
   Result<void> attemptOnce(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
-                           const OnHead& onHead, const OnBytes& onBytes, bool& stale) {
+                           const Receiver& receiver, bool& stale) {
     stale = false;
     const std::string what = nameOf(request, config_.origin);
     if (cancel.cancelled()) return cancelledError(what);
     if (deadline.expired(clock_)) {
       return Error{ErrorCode::Timeout, what + ": the time was over before it began; nothing was sent"};
     }
-    const auto exchange = std::make_shared<Exchange>();
+    const auto exchange = receiver.whole ? std::make_shared<Exchange>(receiver.most) : std::make_shared<Exchange>();
     pplx::cancellation_token_source stop;
     // Leaving by whatever way, also by an exception of a callback: the library stops and keeps nothing of the caller.
     struct Leave {
@@ -350,22 +382,28 @@ class CpprestTransport : public Transport {
       switch (exchange->wait(clock_, deadline, quiet)) {
         case Exchange::Event::Head: {
           const Response head = exchange->takeHead();
-          if (head.status < 200) {
+          if (isInterim(head)) {
             return Error{ErrorCode::Protocol, what + ": the answer has the interim status " +
                                                   std::to_string(head.status) + ", which was not asked for"};
           }
-          if (!onHead(head)) return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
+          if (!receiver.onHead(head)) return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
           break;
         }
         case Exchange::Event::Piece:
-          if (!onBytes(exchange->piece())) return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
-          exchange->next();
+          if (!receiver.onBytes(exchange->takePiece()))
+            return Error{ErrorCode::Cancelled, what + ": ended by the receiver"};
           break;
         case Exchange::Event::End:
           leave.ended = true;
-          if (!exchange->failure()) return {};
-          stale = exchange->failure()->stale;
-          return toError(*exchange->failure(), what);
+          if (exchange->failure()) {
+            stale = exchange->failure()->stale;
+            return toError(*exchange->failure(), what);
+          }
+          if (receiver.whole) *receiver.whole = exchange->takeHead();
+          return {};
+        case Exchange::Event::TooLarge:
+          return Error{ErrorCode::Protocol, what + ": the answer is larger than the " + std::to_string(receiver.most) +
+                                                " bytes allowed; ask for less at once"};
         case Exchange::Event::Cancelled:
           return cancelledError(what);
         case Exchange::Event::Deadline:
@@ -381,22 +419,26 @@ class CpprestTransport : public Transport {
                      const pplx::cancellation_token& token, const std::string& what) {
     try {
       client_.request(translate(request, config_.tls.serverName, exchange), token)
-          .then([exchange](pplx::task<web::http::http_response> asked) {
-            try {
-              const web::http::http_response response = asked.get();
-              exchange->arrive(headOf(response));
-              response.content_ready().then([exchange](pplx::task<web::http::http_response> done) {
+          .then(
+              [exchange](pplx::task<web::http::http_response> asked) {
                 try {
-                  done.get();
-                  exchange->end(std::nullopt);
+                  const web::http::http_response response = asked.get();
+                  exchange->arrive(headOf(response));
+                  response.content_ready().then(
+                      [exchange](pplx::task<web::http::http_response> done) {
+                        try {
+                          done.get();
+                          exchange->end(std::nullopt);
+                        } catch (...) {
+                          exchange->end(describe(std::current_exception()));
+                        }
+                      },
+                      atOnce());
                 } catch (...) {
                   exchange->end(describe(std::current_exception()));
                 }
-              });
-            } catch (...) {
-              exchange->end(describe(std::current_exception()));
-            }
-          });
+              },
+              atOnce());
       return {};
     } catch (const web::uri_exception& e) {
       return Error{ErrorCode::BadInput, what + ": the target is no encoded path and query: " + e.what()};

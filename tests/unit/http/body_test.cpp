@@ -53,7 +53,7 @@ TEST_CASE("given a body with Content-Length in parts, when sent for, then it is 
   CHECK(answer->body == body);
 }
 
-// The library hands over the head and the first piece on different threads, in either order.
+// The library may hand over the first piece before the head.
 TEST_CASE("given many small answers, when read, then each head comes before its body") {
   Peer peer([&](Conversation& with, int) {
     while (with.read()) with.answer(200, "small");

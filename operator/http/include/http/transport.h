@@ -59,8 +59,9 @@ class Transport {
   // twice by the transport. ErrorCode::Unavailable: nothing reached the server; Timeout, ConnectionLost: it may have.
   virtual Result<Response> send(const Request& request, Deadline deadline, const CancelToken& cancel) = 0;
 
-  // A streamed answer. `onHead` sees status and headers first; `onBytes` then gets each piece as it arrives and is
-  // back-pressure: nothing more is read until it returns. Either returns false to end the stream (Cancelled).
+  // A streamed answer. `onHead` sees status and headers first; `onBytes` then gets the bytes in pieces and is
+  // back-pressure: not much more than 128 KiB is read before it returns. Each piece comes at once, those of an answer
+  // whose Content-Length is known within a second. Either returns false to end the stream (Cancelled).
   // `idle` bounds the silence between pieces (Timeout), `deadline` the whole. A clean end returns ok.
   virtual Result<void> stream(const Request& request, Deadline deadline, Millis idle, const CancelToken& cancel,
                               const std::function<bool(const Response& head)>& onHead,

@@ -14,6 +14,9 @@ constexpr int kMaxDepth = 128;  // as json::Projection; nlohmann itself has no l
 
 // Of what is JSON; of anything else the parser says so.
 bool isTooDeep(std::string_view text) {
+  const auto opened =
+      std::count(text.begin(), text.end(), '{') + std::count(text.begin(), text.end(), '[');  // many bytes at a time
+  if (opened <= kMaxDepth) return false;
   int depth = 0;
   bool inString = false;
   for (std::size_t i = 0; i < text.size() && depth <= kMaxDepth; ++i) {
