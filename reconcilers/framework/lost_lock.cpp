@@ -80,7 +80,7 @@ FrameworkAnswer finish(FrameworkPass& pass, StepContext& context) {
   const std::string notReady = notReadyAsBefore(context);
   std::string note = "rollback " + context.draft.meta.name +
                      ", which held the lock, is gone; the application is back as it was before it" +
-                     imagesSetMeanwhile(context);
+                     imagesSetMeanwhile(context, imagesAtLock(context));
   if (!notReady.empty()) note += ", but not ready: " + notReady;
   if (const auto why = cronJobsNotResumed(context); !why.empty()) note += "; " + why;
   for (const auto& copy : keep)

@@ -17,7 +17,8 @@ std::string unlockCommand(const StepContext& context) {
 
 std::string successMessage(const StepContext& context) {
   const auto& status = context.draft.status;
-  std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion;
+  std::string text = "framework " + context.draft.spec.frameworkName + " runs " + status.toVersion +
+                     imagesSetMeanwhile(context, status.plan->images);
   if (status.downtime) text += " after " + std::to_string(status.downtime->milliseconds) + " ms of downtime";
   if (const auto wrong = unhealthyAsItWas(context); !wrong.empty()) text += " · as before, it is not healthy: " + wrong;
   for (const auto& previous : status.previous) {

@@ -162,7 +162,8 @@ Decision endOfRevert(StepContext& context) {
   const auto* failed = failure(context);
   const std::string notReady = notReadyAsBefore(context);
   std::string message = failed->name + " failed: " + failed->message + " · the application is back as it was before" +
-                        imagesSetMeanwhile(context) + (notReady.empty() ? "" : ", but not ready: " + notReady);
+                        imagesSetMeanwhile(context, context.status().fromImages) +
+                        (notReady.empty() ? "" : ", but not ready: " + notReady);
   if (const auto why = cronJobsNotResumed(context); !why.empty()) message += " · " + why;
   for (const auto& previous : context.draft.status.previous)
     message +=

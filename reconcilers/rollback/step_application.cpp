@@ -54,6 +54,7 @@ std::vector<Start> toStart(const StepContext& context) {
 int startTimeoutSeconds(const std::vector<Start>& starts, std::size_t count) {
   int all = 0;
   for (std::size_t i = 0; i < count; ++i) {
+    if (!starts[i].component->view->workload) continue;
     int seconds = 0;
     if (const auto* described = starts[i].component->described)
       for (const auto& health : described->health) seconds = std::max(seconds, health.timeoutSeconds);
@@ -133,15 +134,6 @@ bool mayHaveQuiesced(StepContext& context) {
 // Whether an image that differs may be ours, and data may have been switched. Before that nothing of the target runs.
 bool mayHaveSwitched(StepContext& context) {
   return context.recovering ? mayHaveQuiesced(context) : context.started("Switch");
-}
-
-// Component → image before the rollback; of one that has let go of its lock as it was planned.
-std::vector<std::pair<std::string, std::string>> imagesBefore(const StepContext& context) {
-  const auto* lock = context.lock();
-  if (!lock) return context.draft.status.fromImages;
-  std::vector<std::pair<std::string, std::string>> out;
-  for (const auto& resume : lock->components) out.emplace_back(resume.name, resume.image);
-  return out;
 }
 
 // S7: a leader that was deposed may still have a write to a workload on its way, the one that stops it above all. It is
@@ -313,15 +305,24 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
 
 StepResult resumeStep(StepContext& context) { return startApplication(context, "Resume", false); }
 
-StepResult resumeCronJobs(StepContext& context) {
+StepResult resumeCronJobs(StepContext& context, const std::vector<std::pair<std::string, std::string>>& images) {
   FieldWrites writes;
+  std::string gone;
   for (const auto& component : context.components()) {
     const auto* resume = context.resumeOf(component);
-    if (!resume || resume->replicas == 0 || !isCronJob(component)) continue;
-    if (component.view->workload->replicas == 0)
+    if (!resume || resume->replicas == 0 || resume->workloadKind != "CronJob") continue;
+    if (!component.view->workload) {
+      gone = component.key() + " is gone";
+      for (const auto& [name, image] : images)
+        if (name == component.component->name) gone += ": re-create it with image " + image;
+    } else if (component.view->workload->replicas == 0) {
       writes.add(component, scaleTo(*component.view->workload, resume->replicas));
+    }
   }
-  if (writes.empty()) return StepResult::done();
+  if (writes.empty()) {
+    if (!gone.empty()) context.record(kResume).token = gone;
+    return StepResult::done();
+  }
   auto result = writes.send(context, kResume, "resuming:", "ReplicasContested",
                             writes.last() + " is suspended again each time it is resumed");
   if (result.kind != StepResult::Kind::Fail) return result;
@@ -362,8 +363,9 @@ StepResult revertQuiesceStep(StepContext& context) {
 }
 
 StepResult revertResumeStep(StepContext& context) {
-  if (mayHaveSwitched(context) && !imagesSetMeanwhile(context).empty()) {
-    auto result = setImages(context, "RestoreImage", imagesBefore(context), true);
+  const auto images = imagesAtLock(context);
+  if (mayHaveSwitched(context) && !imagesSetMeanwhile(context, images).empty()) {
+    auto result = setImages(context, "RestoreImage", images, true);
     if (result.kind != StepResult::Kind::Done) return result;
   }
   if (auto requests = fences(context); !requests.empty()) return StepResult::act(std::move(requests));
@@ -371,7 +373,7 @@ StepResult revertResumeStep(StepContext& context) {
   const bool notReady =
       result.kind == StepResult::Kind::Fail && (result.code == "NotReady" || result.code == "WorkloadMissing");
   if (result.kind != StepResult::Kind::Done && !notReady) return result;
-  if (auto resumed = resumeCronJobs(context); resumed.kind != StepResult::Kind::Done) return resumed;
+  if (auto resumed = resumeCronJobs(context, images); resumed.kind != StepResult::Kind::Done) return resumed;
   if (notReady) {
     // It is as it was, which may be why somebody wanted to go back. Say so and end; waiting longer helps nobody.
     context.status().applicationHealthy = false;
@@ -387,11 +389,18 @@ std::string notReadyAsBefore(const StepContext& context) {
   return resumed && resumed->token == "NotReady" ? resumed->message : std::string();
 }
 
-std::string imagesSetMeanwhile(const StepContext& context) {
+std::vector<std::pair<std::string, std::string>> imagesAtLock(const StepContext& context) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (const auto* lock = context.lock())
+    for (const auto& resume : lock->components) out.emplace_back(resume.name, resume.image);
+  return out;
+}
+
+std::string imagesSetMeanwhile(const StepContext& context,
+                               const std::vector<std::pair<std::string, std::string>>& images) {
   std::string out;
-  const auto before = imagesBefore(context);
   for (const auto& component : context.components())
-    for (const auto& [name, image] : before)
+    for (const auto& [name, image] : images)
       if (name == component.component->name && component.container() && component.container()->image != image)
         out += ", but " + component.key() + " runs " + component.container()->image + ", which somebody set meanwhile";
   return out;

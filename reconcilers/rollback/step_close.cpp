@@ -110,6 +110,35 @@ StepResult checked(StepContext& context, const std::string& store, const api::Pl
   return StepResult::record();
 }
 
+constexpr std::chrono::seconds kPatience{300};
+
+// Done: every component that is to serve does. One at 0 replicas is somebody's wish; a CronJob does not serve, and is
+// told of at the end.
+StepResult waitForAll(StepContext& context) {
+  for (const auto& component : context.components()) {
+    const auto& workload = component.view->workload;
+    const auto* before = context.resumeOf(component);
+    // One that is gone may be on its way back: kubectl replace --force deletes and creates.
+    const bool gone = !workload && before && before->replicas > 0 && before->workloadKind != "CronJob";
+    if (!gone && (!workload || workload->replicas == 0 || workload->rolledOut())) continue;
+    std::string& since = context.record("Verify").token;
+    if (since.empty()) since = context.nowText();
+    WallTime seen{};
+    const bool patient = parseTime(since, seen) && context.now() - seen <= kPatience;
+    if (!gone)
+      return patient ? StepResult::wait("waiting for " + component.key() + " to be ready", Millis(1000))
+                     : StepResult::fail("NotReady", component.key() + " did not stay ready");
+    std::string how;
+    for (const auto& [name, image] : context.status().plan->images)
+      if (name == component.component->name) how = ": re-create it with image " + image;
+    if (patient) return StepResult::wait("waiting for " + component.key() + ", which is gone" + how, Millis(1000));
+    const bool stays = context.draft.spec.onFailure == "Hold";  // else with the image of before
+    return StepResult::fail("WorkloadMissing", component.key() + " is gone" + (stays ? how : ""));
+  }
+  context.record("Verify").token.clear();
+  return StepResult::done();
+}
+
 // An application without stores is asked how it is from its own image: to do that the mover needs nothing there.
 StepResult checkHealthAlone(StepContext& context) {
   const auto urls = healthUrls(context.framework().spec, context.classSpec(), context.draft.meta.namespace_);
@@ -131,23 +160,10 @@ StepResult checkHealthAlone(StepContext& context) {
 }  // namespace
 
 StepResult verifyStep(StepContext& context) {
+  if (auto serving = waitForAll(context); serving.kind != StepResult::Kind::Done) return serving;
   WallTime since{};
   parseTime(context.record("Verify").startedAt, since);
   const auto soaked = context.now() - since;
-  for (const auto& component : context.components()) {
-    const auto& workload = component.view->workload;
-    const auto* before = context.resumeOf(component);
-    // One that is gone may be on its way back: kubectl replace --force deletes and creates. At 0 it is somebody's wish.
-    const bool gone = !workload && before && before->replicas > 0;
-    if (!gone && (!workload || workload->replicas == 0 || workload->rolledOut())) continue;
-    if (soaked > std::chrono::seconds(300 + context.draft.spec.soakSeconds))
-      return gone ? StepResult::fail("WorkloadMissing", component.key() + " is gone")
-                  : StepResult::fail("NotReady", component.key() + " did not stay ready");
-    std::string what = component.key() + (gone ? ", which is gone" : " to be ready");
-    for (const auto& [name, image] : context.status().plan->images)
-      if (gone && name == component.component->name) what += ": re-create it with image " + image;
-    return StepResult::wait("waiting for " + what, Millis(1000));
-  }
   if (soaked < std::chrono::seconds(context.draft.spec.soakSeconds))
     return StepResult::wait(
         "soaking until " + formatTime(since + std::chrono::seconds(context.draft.spec.soakSeconds)),
@@ -187,7 +203,8 @@ std::string changedSinceSwitch(const StepContext& context, const std::string& st
 StepResult closeStep(StepContext& context) {
   if (auto jobs = allJobsEnded(context); jobs.kind != StepResult::Kind::Done) return jobs;
   // Not before the target is proven: a run that is due begins at once, and would be in the way of going back.
-  if (auto resumed = resumeCronJobs(context); resumed.kind != StepResult::Kind::Done) return resumed;
+  if (auto resumed = resumeCronJobs(context, context.status().plan->images); resumed.kind != StepResult::Kind::Done)
+    return resumed;
   const auto& downtime = context.status().downtime;
   std::vector<api::KeptCopy> keep;
   for (const auto* store : context.switched()) {

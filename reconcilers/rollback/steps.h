@@ -30,9 +30,12 @@ StepResult switchBackStep(StepContext& context);
 StepResult revertResumeStep(StepContext& context);
 // Why the application, started as it was before, did not become ready; empty: it did.
 std::string notReadyAsBefore(const StepContext& context);
-// What runs another image than before, as half a sentence: on the way back one that somebody set before anything was
-// switched is left alone. Empty: nothing.
-std::string imagesSetMeanwhile(const StepContext& context);
+// What runs another image than it should (component → image), as half a sentence: somebody set it, or re-created the
+// workload with it, and it is left alone. Empty: nothing.
+std::string imagesSetMeanwhile(const StepContext& context,
+                               const std::vector<std::pair<std::string, std::string>>& images);
+// Component → image when the lock was taken; empty without the lock.
+std::vector<std::pair<std::string, std::string>> imagesAtLock(const StepContext& context);
 StepResult discardStep(StepContext& context);
 StepResult unlockStep(StepContext& context);
 
@@ -49,8 +52,9 @@ StepResult setImages(StepContext& context, const std::string& recordName,
 // Scales back to the recorded replicas in start order, each rolled out before the next starts; CronJobs are left as
 // they are. `whole`: one that is gone or does not become ready holds up no other, and is told at the end.
 StepResult startApplication(StepContext& context, const std::string& recordName, bool whole);
-// Lets CronJobs go on that did before. Never fails: one that somebody suspends again and again stays so.
-StepResult resumeCronJobs(StepContext& context);
+// Lets CronJobs go on that did before. Never fails: one that somebody suspends again and again stays so, and one that
+// is gone is told of, with its image (component → image).
+StepResult resumeCronJobs(StepContext& context, const std::vector<std::pair<std::string, std::string>>& images);
 // Why one did not go on; empty: all that are to do.
 std::string cronJobsNotResumed(const StepContext& context);
 // A Job that looks from a component's own image, which brings nothing but the image: it reads, and has no task yet.

@@ -83,6 +83,23 @@ TEST_CASE("Given a CronJob, when the target is unhealthy and writes are lost on 
   });
 }
 
+TEST_CASE(
+    "Given a CronJob that is deleted while it is suspended, when the rollback ends, then the ending names its image") {
+  const bool back = GENERATE(false, true);
+  World world;
+  world.addCronJob(0);
+  for (int i = 0; i < 300 && world.rollback->status.step != "Verify"; ++i) world.pass();
+  world.goneWorkload = "CronJob/report";
+  if (back) world.rollback->spec.abort = true;
+  const bool ended = world.run();
+  INFO(world.story());
+  REQUIRE(ended);
+  REQUIRE(world.lockFree());
+  REQUIRE(world.rollback->status.phase == (back ? Phase::Reverted : Phase::Succeeded));
+  REQUIRE(world.rollback->status.message.find("CronJob/report is gone: re-create it with image " +
+                                              std::string(back ? kNew : kOld)) != std::string::npos);
+}
+
 TEST_CASE("Given an application that was broken before, when the rollback is aborted, then its CronJob goes on") {
   World world;
   world.addCronJob(4000);

@@ -297,6 +297,39 @@ TEST_CASE(
   REQUIRE(world.deployment.readyReplicas == 2);
 }
 
+TEST_CASE(
+    "Given a Deployment that is re-created late in a long soak, when it has another image, then the ending says so") {
+  World world;
+  world.addWorker();
+  world.rollback->spec.soakSeconds = 600;
+  passUntil(world, [&] { return world.rollback->status.step == "Verify"; });
+  world.now += std::chrono::seconds(580);
+  world.goneWorkload = "Deployment/worker";
+  world.pass(3, 30000);
+  REQUIRE(world.rollback->status.message.find("waiting for Deployment/worker, which is gone") != std::string::npos);
+  world.goneWorkload.clear();
+  somebodySetsImage(world.workers[0].workload, kWorkerNew);
+  REQUIRE(world.run());
+  INFO(world.story());
+  REQUIRE(world.rollback->status.phase == Phase::Succeeded);
+  REQUIRE(world.rollback->status.message.find("runs 1.0.0, but Deployment/worker runs localhost/demo-worker:2.0.0, "
+                                              "which somebody set meanwhile") != std::string::npos);
+  requireAtRest(world);
+}
+
+TEST_CASE("Given a rollback whose lock is taken while the target starts, when it goes back, then it sets no image") {
+  World world;
+  world.addWorker();
+  passUntil(world, [&] { return world.rollback->status.step == "Resume" && world.workers[0].workload.replicas == 1; });
+  world.framework.status.activeRollback.reset();
+  const auto images = [&] { return std::pair(world.deployment.containers[0].image, workerImage(world)); };
+  const auto before = images();
+  for (int i = 0; i < 100 && !world.ended(); ++i) {
+    world.pass();
+    REQUIRE(images() == before);
+  }
+}
+
 TEST_CASE("Given a rollback that is lost before Quiesce, when an image was set meanwhile, then that is left alone") {
   World world;
   world.addWorker();
