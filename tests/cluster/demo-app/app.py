@@ -30,7 +30,7 @@ IDLE_CONNECTIONS = 4
 
 
 def connect():
-    return psycopg2.connect(connect_timeout=30, application_name=f"demo-app-{release.VERSION}")
+    return psycopg2.connect(connect_timeout=30, tcp_user_timeout=5000, application_name=f"demo-app-{release.VERSION}")
 
 
 def say(**fields):
