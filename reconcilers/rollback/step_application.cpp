@@ -266,8 +266,8 @@ StepResult startApplication(StepContext& context, const std::string& recordName,
     const auto& workload = component.view->workload;
     if (!workload) {
       if (!broken)
-        broken =
-            StepResult::fail("WorkloadMissing", component.key() + " is gone: re-create it with image " + resume.image);
+        broken = StepResult::fail(
+            "WorkloadMissing", component.key() + " is gone" + recreateWith({{resume.name, resume.image}}, resume.name));
       if (!whole) return *broken;
       continue;
     }
@@ -312,9 +312,7 @@ StepResult resumeCronJobs(StepContext& context, const std::vector<std::pair<std:
     const auto* resume = context.resumeOf(component);
     if (!resume || resume->replicas == 0 || resume->workloadKind != "CronJob") continue;
     if (!component.view->workload) {
-      gone = component.key() + " is gone";
-      for (const auto& [name, image] : images)
-        if (name == component.component->name) gone += ": re-create it with image " + image;
+      gone = component.key() + " is gone" + recreateWith(images, component.component->name);
     } else if (component.view->workload->replicas == 0) {
       writes.add(component, scaleTo(*component.view->workload, resume->replicas));
     }
@@ -394,6 +392,12 @@ std::vector<std::pair<std::string, std::string>> imagesAtLock(const StepContext&
   if (const auto* lock = context.lock())
     for (const auto& resume : lock->components) out.emplace_back(resume.name, resume.image);
   return out;
+}
+
+std::string recreateWith(const std::vector<std::pair<std::string, std::string>>& images, const std::string& component) {
+  for (const auto& [name, image] : images)
+    if (name == component) return ": re-create it with image " + image;
+  return {};
 }
 
 std::string imagesSetMeanwhile(const StepContext& context,

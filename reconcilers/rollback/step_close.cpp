@@ -128,9 +128,7 @@ StepResult waitForAll(StepContext& context) {
     if (!gone)
       return patient ? StepResult::wait("waiting for " + component.key() + " to be ready", Millis(1000))
                      : StepResult::fail("NotReady", component.key() + " did not stay ready");
-    std::string how;
-    for (const auto& [name, image] : context.status().plan->images)
-      if (name == component.component->name) how = ": re-create it with image " + image;
+    const std::string how = recreateWith(context.status().plan->images, component.component->name);
     if (patient) return StepResult::wait("waiting for " + component.key() + ", which is gone" + how, Millis(1000));
     const bool stays = context.draft.spec.onFailure == "Hold";  // else with the image of before
     return StepResult::fail("WorkloadMissing", component.key() + " is gone" + (stays ? how : ""));

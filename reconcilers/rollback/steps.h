@@ -34,6 +34,8 @@ std::string notReadyAsBefore(const StepContext& context);
 // workload with it, and it is left alone. Empty: nothing.
 std::string imagesSetMeanwhile(const StepContext& context,
                                const std::vector<std::pair<std::string, std::string>>& images);
+// What to re-create a component's workload with, as the end of a sentence: ": re-create it with image …".
+std::string recreateWith(const std::vector<std::pair<std::string, std::string>>& images, const std::string& component);
 // Component → image when the lock was taken; empty without the lock.
 std::vector<std::pair<std::string, std::string>> imagesAtLock(const StepContext& context);
 StepResult discardStep(StepContext& context);

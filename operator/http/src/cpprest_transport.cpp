@@ -259,7 +259,7 @@ LibraryFailure describe(std::exception_ptr thrown) {
 
 // Runs what follows a task in the thread that completed it. What we do there is short and waits for nothing but a
 // mutex; the library's own scheduler would wake another thread for it.
-struct AtOnce : pplx::scheduler_interface {
+struct AtOnce final : pplx::scheduler_interface {
   void schedule(pplx::TaskProc_t run, void* argument) override { run(argument); }
 };
 

@@ -264,8 +264,10 @@ TEST_CASE("Given a Deployment that was deleted before Quiesce, when it is to be 
 TEST_CASE(
     "Given a Deployment that is deleted while the target is verified, when it comes back or not, then that counts") {
   const bool comesBack = GENERATE(true, false);
+  const bool hold = GENERATE(false, true);
   World world;
   world.addWorker();
+  if (hold) world.rollback->spec.onFailure = "Hold";
   passUntil(world, [&] { return world.rollback->status.step == "Verify"; });
   world.goneWorkload = "Deployment/worker";
   world.step();
@@ -283,6 +285,12 @@ TEST_CASE(
   }
   REQUIRE(world.run());
   INFO(world.story());
+  if (hold && !comesBack) {
+    REQUIRE(world.rollback->status.reason == "Held");
+    REQUIRE(world.rollback->status.message.find(
+                "Deployment/worker is gone: re-create it with image localhost/demo-worker:1.0.0") != std::string::npos);
+    return;
+  }
   REQUIRE(world.lockFree());
   if (comesBack) {
     REQUIRE(world.rollback->status.phase == Phase::Succeeded);
