@@ -225,28 +225,6 @@ StepResult quiesceStep(StepContext& context) {
   return stopApplication(context, "Quiesce");
 }
 
-StepResult setImages(StepContext& context, const std::string& recordName,
-                     const std::vector<std::pair<std::string, std::string>>& images, bool whole) {
-  FieldWrites writes;
-  for (const auto& component : context.components()) {
-    const auto wanted = std::find_if(images.begin(), images.end(),
-                                     [&](const auto& image) { return image.first == component.component->name; });
-    if (wanted == images.end()) continue;
-    if (!component.view->workload || !component.container()) {
-      if (whole) continue;
-      return StepResult::fail("WorkloadMissing", component.key() + " of component " + component.component->name +
-                                                     " is gone; re-create it at 0 replicas");
-    }
-    if (component.container()->image == wanted->second) continue;
-    if (component.view->workload->replicas != 0)
-      return StepResult::fail("NotQuiesced", component.key() + " was started again while it had to rest");
-    writes.add(component, setImage(*component.view->workload, component.container()->name, wanted->second));
-  }
-  if (writes.empty()) return StepResult::done();
-  return writes.send(context, recordName, "setting the image:", "ImageContested",
-                     "the image of " + writes.last() + " is set back each time it is changed");
-}
-
 StepResult startApplication(StepContext& context, const std::string& recordName, bool whole) {
   const auto starts = toStart(context);
   if (!whole)
@@ -385,29 +363,6 @@ StepResult revertResumeStep(StepContext& context) {
 std::string notReadyAsBefore(const StepContext& context) {
   const auto* resumed = context.findRecord("RevertResume");
   return resumed && resumed->token == "NotReady" ? resumed->message : std::string();
-}
-
-std::vector<std::pair<std::string, std::string>> imagesAtLock(const StepContext& context) {
-  std::vector<std::pair<std::string, std::string>> out;
-  if (const auto* lock = context.lock())
-    for (const auto& resume : lock->components) out.emplace_back(resume.name, resume.image);
-  return out;
-}
-
-std::string recreateWith(const std::vector<std::pair<std::string, std::string>>& images, const std::string& component) {
-  for (const auto& [name, image] : images)
-    if (name == component) return ": re-create it with image " + image;
-  return {};
-}
-
-std::string imagesSetMeanwhile(const StepContext& context,
-                               const std::vector<std::pair<std::string, std::string>>& images) {
-  std::string out;
-  for (const auto& component : context.components())
-    for (const auto& [name, image] : images)
-      if (name == component.component->name && component.container() && component.container()->image != image)
-        out += ", but " + component.key() + " runs " + component.container()->image + ", which somebody set meanwhile";
-  return out;
 }
 
 }  // namespace rollback::reconcilers
