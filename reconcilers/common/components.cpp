@@ -149,4 +149,10 @@ std::vector<std::pair<std::string, std::string>> imagesOf(const std::vector<Comp
   return out;
 }
 
+std::string imageIn(const std::vector<std::pair<std::string, std::string>>& images, const std::string& component) {
+  for (const auto& [name, image] : images)
+    if (name == component) return image;
+  return {};
+}
+
 }  // namespace rollback::reconcilers

@@ -52,4 +52,7 @@ std::string unsettled(const std::vector<ComponentView>& components);
 // Component → image as the pods run it, pinned. Meaningful while unsettled() is empty.
 std::vector<std::pair<std::string, std::string>> imagesOf(const std::vector<ComponentView>& components);
 
+// What a list of component → image says of a component; empty: nothing.
+std::string imageIn(const std::vector<std::pair<std::string, std::string>>& images, const std::string& component);
+
 }  // namespace rollback::reconcilers

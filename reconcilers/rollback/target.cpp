@@ -45,12 +45,6 @@ api::PlannedBackup planned(const api::FrameworkBackup& backup) {
 std::vector<std::pair<std::string, std::string>> imagesFor(
     const StepContext& context, const std::string& version,
     const std::vector<std::pair<std::string, std::string>>& fromBackup, const api::RunningVersion* history) {
-  const auto find = [](const std::vector<std::pair<std::string, std::string>>& images,
-                       const std::string& component) -> std::string {
-    for (const auto& [name, image] : images)
-      if (name == component) return image;
-    return {};
-  };
   // A CronJob's image of another repository and with another tag than the first component's is of no version of the
   // framework: it calls the application by curl. Of a Deployment nobody knows: it gets the tag, which is refused if
   // there is no such image.
@@ -64,8 +58,8 @@ std::vector<std::pair<std::string, std::string>> imagesFor(
   for (const auto& component : context.components()) {
     if (!component.container()) continue;
     const std::string& name = component.component->name;
-    std::string image = find(fromBackup, name);
-    if (image.empty() && history) image = find(history->images, name);
+    std::string image = imageIn(fromBackup, name);
+    if (image.empty() && history) image = imageIn(history->images, name);
     if (image.empty())
       image = ofTheFramework(component) ? withTag(component.container()->image, version) : component.container()->image;
     out.emplace_back(name, image);

@@ -313,8 +313,7 @@ class CpprestTransport : public Transport {
     Response answer;
     Receiver receiver;
     receiver.whole = &answer;
-    receiver.most = config_.maxBody;
-    if (request.method == "HEAD") receiver.most = SIZE_MAX;  // its length is that of what is not sent
+    receiver.most = request.method == "HEAD" ? SIZE_MAX : config_.maxBody;  // HEAD's length is of what is not sent
     if (auto done = perform(request, deadline, Millis::max(), cancel, receiver); !done) return done.error();
     return answer;
   }
